@@ -1,0 +1,120 @@
+#include "config/bundle.hpp"
+
+#include "config/syntax.hpp"
+#include "ctrd/oci/parse.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace ctrd::config {
+namespace {
+
+std::string config_path(const UnitSpec& spec) { return clean_path(*spec.bundle) + "/config.json"; }
+
+/// CPU shares of cgroup v1 (2..262144, 1024 by default) on the scale of cgroup v2 (1..10000, 100 by default), by the
+/// straight line that the runtime spec's own conversion uses.
+std::uint64_t weight_of_shares(std::uint64_t shares) {
+    const auto bounded = std::clamp<std::uint64_t>(shares, 2, 262144);
+    return 1 + (bounded - 2) * 9999 / 262142;
+}
+
+std::string bytes_or_infinity(std::int64_t bytes) { return bytes < 0 ? "infinity" : std::to_string(bytes); }
+
+/// The unit lets the container use the standard devices and nothing else, which is what a plain bundle wants too.
+/// Leave to make nodes ("m") that can't be opened is worth nothing, so it is not missed.
+bool allows_more_than_the_unit(const oci::DeviceRule& rule) {
+    const bool standard = rule.type == 'c' && (rule.major == 1 || rule.major == 5 || rule.major == 136);
+    return rule.allow && rule.access != "m" && !standard;
+}
+
+/// What has a property of the unit; the rest is named.
+ResourceSpec unit_resources(const oci::Resources& from, std::vector<std::string>& left_over) {
+    ResourceSpec to;
+    if (from.memory_limit && *from.memory_limit != 0)
+        to.memory_max = bytes_or_infinity(*from.memory_limit);
+    if (from.memory_swap && *from.memory_swap != 0) {
+        // The bundle's number counts memory and swap together; the unit's counts swap alone.
+        const auto memory = std::max<std::int64_t>(0, from.memory_limit.value_or(0));
+        to.memory_swap_max =
+            *from.memory_swap < 0 ? "infinity" : std::to_string(std::max<std::int64_t>(0, *from.memory_swap - memory));
+    }
+    if (from.cpu_shares && *from.cpu_shares != 0)
+        to.cpu_weight = std::to_string(weight_of_shares(*from.cpu_shares));
+    if (from.cpu_quota && *from.cpu_quota > 0)
+        to.cpu_quota = fmt::format(
+            "{}%", std::max<std::uint64_t>(1, static_cast<std::uint64_t>(*from.cpu_quota) * 100 /
+                                                  std::max<std::uint64_t>(1, from.cpu_period.value_or(100000))));
+    if (from.pids_limit && *from.pids_limit != 0)
+        to.tasks_max = *from.pids_limit < 0 ? "infinity" : std::to_string(*from.pids_limit);
+    if (from.memory_reservation && *from.memory_reservation != 0)
+        left_over.emplace_back("memory.reservation");
+    if (!from.cpus.empty())
+        left_over.emplace_back("cpu.cpus");
+    if (!from.mems.empty())
+        left_over.emplace_back("cpu.mems");
+    for (const auto& [file, value] : from.unified)
+        left_over.push_back("unified." + file);
+    if (std::ranges::any_of(from.devices, allows_more_than_the_unit))
+        left_over.emplace_back("devices");
+    return to;
+}
+
+std::string absolute_root(const std::string& bundle, const std::string& root) {
+    return clean_path(root.starts_with('/') ? root : clean_path(bundle) + "/" + root);
+}
+
+} // namespace
+
+Outcome<Bundle> read_bundle(const UnitSpec& spec, const std::string& text, bool declared) {
+    const Location at{config_path(spec), 0, 0};
+    const auto parsed = oci::parse(text);
+    if (!parsed)
+        return refuse({{at, parsed.error().message, parsed.error().hint}});
+    Bundle bundle;
+    bundle.config = nlohmann::json::parse(text, nullptr, false);
+    std::vector<std::string> left_over;
+    if (declared)
+        bundle.resources = unit_resources(parsed->resources, left_over);
+    Diagnostics problems;
+    for (const auto& property : left_over)
+        problems.push_back(
+            {at, fmt::format("linux.resources.{} has no property of a unit in this version of ctrd", property),
+             "remove it there; limits of a declared container are written in [resources]"});
+    if (spec.command.empty() && (!parsed->process || parsed->process->args.empty()))
+        problems.push_back(
+            {origin_of(spec, "bundle"), fmt::format("'{}' does not say what to run", at.file), "write 'command'"});
+    if (!problems.empty())
+        return refuse(std::move(problems));
+
+    auto& config = bundle.config;
+    for (const char* member : {"process", "linux"})
+        if (!config[member].is_object())
+            config[member] = nlohmann::json::object();
+    if (!config["process"].contains("cwd"))
+        config["process"]["cwd"] = "/";
+    config["root"]["path"] = absolute_root(*spec.bundle, parsed->root_path);
+    config.erase("hooks"); // parse() let only empty ones through
+    config.erase("ctrd");  // a bundle does not speak for the declaration
+    if (declared) {
+        config["linux"].erase("resources");
+        config["linux"].erase("cgroupsPath");
+    }
+    return bundle;
+}
+
+Result<std::string> bundle_rootfs(const std::string& bundle, const std::string& text) {
+    const auto parsed = TRY(oci::parse(text));
+    return absolute_root(bundle, parsed.root_path);
+}
+
+void merge_resources(ResourceSpec& resources, const ResourceSpec& under) {
+    for (const auto member :
+         {&ResourceSpec::memory_max, &ResourceSpec::memory_high, &ResourceSpec::memory_swap_max,
+          &ResourceSpec::cpu_weight, &ResourceSpec::cpu_quota, &ResourceSpec::tasks_max, &ResourceSpec::io_weight})
+        if (!(resources.*member))
+            resources.*member = under.*member;
+}
+
+} // namespace ctrd::config

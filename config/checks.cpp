@@ -1,0 +1,301 @@
+// What must hold beyond types and grammar of single values. Each check has a name and stands by itself.
+#include "config/checks.hpp"
+
+#include "config/config.hpp"
+#include "config/syntax.hpp"
+#include "ctrd/base/names.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace ctrd::config {
+namespace {
+
+/// Collects what one check finds, at the key that is to blame.
+class Findings {
+public:
+    Findings(const UnitSpec& spec, Diagnostics& out) : spec_{spec}, out_{out} {}
+    void add(const std::string& key, std::string message, std::string hint = {}) {
+        out_.push_back({origin_of(spec_, key), std::move(message), std::move(hint)});
+    }
+    /// "'KEY': what is wrong".
+    void add_if(const std::string& key, const Result<void>& result) {
+        if (!result)
+            add(key, fmt::format("'{}': {}", key, result.error().message), result.error().hint);
+    }
+
+private:
+    const UnitSpec& spec_;
+    Diagnostics& out_;
+};
+
+void check_name(const UnitSpec& spec, Findings& found) {
+    if (auto ok = check_container_name(spec.name); !ok)
+        found.add("", ok.error().message, ok.error().hint);
+}
+
+void check_source(const UnitSpec& spec, Findings& found) {
+    if (spec.rootfs && spec.bundle)
+        found.add("bundle", "'rootfs' and 'bundle' are both given", "leave one of them out");
+    const bool tried =
+        spec.origins.contains("rootfs") || spec.origins.contains("bundle") || spec.origins.contains("image");
+    if (!spec.rootfs && !spec.bundle && !tried)
+        found.add("", "neither 'rootfs' nor 'bundle' is given",
+                  "name the container's files, for example rootfs = \"/srv/web\"");
+    if (spec.rootfs) {
+        found.add_if("rootfs", check_absolute_path(*spec.rootfs));
+        if (clean_path(*spec.rootfs) == "/")
+            found.add("rootfs", "'rootfs' is the host's own root folder", "give the container a folder of its own");
+    }
+    if (spec.bundle)
+        found.add_if("bundle", check_absolute_path(*spec.bundle));
+}
+
+void check_command(const UnitSpec& spec, Findings& found) {
+    if (spec.rootfs && spec.command.empty() && !spec.origins.contains("command"))
+        found.add("rootfs", "'command' is missing: a rootfs does not say what to run",
+                  "for example command = [\"/usr/sbin/nginx\"]");
+    if (!spec.command.empty() && spec.command.front().empty())
+        found.add("command", "the program in 'command' is an empty string");
+    for (const auto& word : spec.command)
+        if (word.find('\0') != std::string::npos)
+            found.add("command", "'command' has a NUL character in it");
+}
+
+void check_process(const UnitSpec& spec, Findings& found) {
+    if (spec.user)
+        if (auto user = parse_user(*spec.user); !user)
+            found.add("user", fmt::format("'user': {}", user.error().message), user.error().hint);
+    if (spec.working_directory)
+        found.add_if("working-directory", check_absolute_path(*spec.working_directory));
+    if (spec.hostname && !is_hostname(*spec.hostname))
+        found.add("hostname", fmt::format("'{}' is not a host name", *spec.hostname),
+                  "use 1 to 64 letters, digits, '-' and '.', beginning and ending with a letter or digit");
+    if (spec.description &&
+        (!is_printable(*spec.description) || spec.description->size() > 200 || spec.description->ends_with('\\')))
+        found.add("description",
+                  "'description' must be one line of at most 200 bytes that does not end in a backslash");
+}
+
+void check_environment(const UnitSpec& spec, Findings& found) {
+    for (const auto& [name, value] : spec.environment) {
+        const auto key = "environment." + name;
+        if (!is_environment_name(name))
+            found.add(key,
+                      fmt::format("'{}' is not a name for an environment variable", is_printable(name) ? name : "?"),
+                      "use letters, digits and '_', not beginning with a digit");
+        else if (value.find_first_of(std::string_view{"\0\n\r", 3}) != std::string::npos)
+            found.add(key, fmt::format("the value of '{}' has a NUL or line break in it", name),
+                      "write it in one line");
+    }
+}
+
+void check_capabilities(const UnitSpec& spec, Findings& found) {
+    if (!spec.capabilities)
+        return;
+    for (const auto& name : *spec.capabilities) {
+        if (name == "ALL" && spec.capabilities->size() == 1)
+            return;
+        if (!full_capability_name(name).empty())
+            continue;
+        std::string upper = name;
+        std::ranges::transform(upper, upper.begin(),
+                               [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        const auto near = nearest(upper.starts_with("CAP_") ? upper : "CAP_" + upper, all_capabilities());
+        found.add("capabilities", fmt::format("'{}' is not a capability", name),
+                  near.empty() ? "see capabilities(7); \"ALL\" stands alone"
+                               : fmt::format("did you mean \"{}\"?", near));
+    }
+}
+
+/// Mount words that change nothing outside the container. Propagation towards the host is not among them.
+constexpr std::array<std::string_view, 19> mount_flags{
+    "ro",  "rw",      "nosuid", "suid",    "nodev", "dev",   "noexec",      "exec",    "noatime", "relatime",
+    "rro", "rnosuid", "rnodev", "rnoexec", "bind",  "rbind", "strictatime", "private", "rprivate"};
+constexpr std::array<std::string_view, 6> tmpfs_settings{"size", "nr_inodes", "mode", "uid", "gid", "huge"};
+
+void check_mount_option(const MountSpec& mount, const std::string& key, const std::string& option, Findings& found) {
+    const auto equals = option.find('=');
+    const std::string_view word = std::string_view{option}.substr(0, equals);
+    const bool tmpfs = mount.type == MountType::tmpfs;
+    const bool flag = equals == std::string::npos && std::ranges::find(mount_flags, word) != mount_flags.end() &&
+                      !(tmpfs && word.ends_with("bind"));
+    const bool setting = tmpfs && equals != std::string::npos &&
+                         std::ranges::find(tmpfs_settings, word) != tmpfs_settings.end() &&
+                         option.find(',') == std::string::npos && is_printable(option);
+    if (flag || setting)
+        return;
+    const auto near =
+        nearest(word, equals == std::string::npos ? std::span<const std::string_view>{mount_flags} : tmpfs_settings);
+    found.add(key,
+              fmt::format("'{}' is not an option for a {} mount", is_printable(option) ? option : "?",
+                          tmpfs ? "tmpfs" : "bind"),
+              near.empty() ? fmt::format("the options are: {}", fmt::join(mount_flags, ", "))
+                           : fmt::format("did you mean '{}'?", near));
+}
+
+void check_mount(const MountSpec& mount, const std::string& path, Findings& found) {
+    if (mount.target.empty())
+        return found.add(path, "a [[mount]] needs 'target'", "the absolute path in the container");
+    if (auto ok = check_absolute_path(mount.target); !ok)
+        found.add(path + ".target", "'target': " + ok.error().message, ok.error().hint);
+    const auto target = clean_path(mount.target);
+    for (const std::string_view own : {"/proc", "/sys", "/dev/pts"})
+        if (target == own || target.starts_with(std::string{own} + "/"))
+            found.add(path + ".target", fmt::format("nothing can be mounted on '{}'", target),
+                      fmt::format("'{}' is the kernel's own file system", own));
+    if (target == "/")
+        found.add(path + ".target", "nothing can be mounted on the container's root", "that is what 'rootfs' is for");
+    if (mount.type == MountType::bind) {
+        if (mount.source.empty())
+            found.add(path, "a bind mount needs 'source'", "the absolute path on the host, or type = \"tmpfs\"");
+        else if (auto ok = check_absolute_path(mount.source); !ok)
+            found.add(path + ".source", "'source': " + ok.error().message, ok.error().hint);
+    } else if (!mount.source.empty()) {
+        found.add(path + ".source", "a tmpfs has no 'source'", "remove it");
+    }
+    for (const auto& option : mount.options)
+        check_mount_option(mount, path + ".options", option, found);
+}
+
+void check_mounts(const UnitSpec& spec, Findings& found) {
+    std::set<std::string> targets;
+    for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+        const auto path = fmt::format("mount.{}", i);
+        check_mount(spec.mounts[i], path, found);
+        if (!spec.mounts[i].target.empty() && !targets.insert(clean_path(spec.mounts[i].target)).second)
+            found.add(path + ".target", fmt::format("'{}' is the target of two mounts", spec.mounts[i].target));
+    }
+}
+
+bool is_socket_name(std::string_view name) {
+    return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+               c == '.';
+    });
+}
+
+void check_socket(const SocketSpec& socket, const std::string& path, Findings& found) {
+    const auto address = parse_listen(socket.listen);
+    if (!address)
+        return; // reported where it was read
+    if (address->kind == ListenAddress::Kind::path && socket.deliver == Deliver::adopt)
+        found.add(path + ".listen", fmt::format("'{}' can't be adopted: only TCP sockets can", socket.listen),
+                  "write deliver = \"pass\" if the program takes sockets from systemd");
+    if (address->kind == ListenAddress::Kind::path && socket.port != 0)
+        found.add(path + ".port", "'port' means nothing for a socket with a path", "remove it");
+    if (!is_socket_name(socket.name))
+        found.add(path + ".name",
+                  fmt::format("'{}' is not a socket's name", is_printable(socket.name) ? socket.name : "?"),
+                  "use 1 to 64 letters, digits, '-', '_' and '.'");
+}
+
+/// Two sockets that would answer the same bind, or that the kernel would not let be side by side.
+void check_socket_pair(const UnitSpec& spec, std::size_t a, std::size_t b, Findings& found) {
+    const auto& one = spec.sockets[a];
+    const auto& two = spec.sockets[b];
+    const auto path = fmt::format("socket.{}", b);
+    if (one.name == two.name)
+        found.add(path + ".name", fmt::format("two sockets are named '{}'", two.name), "give each its own name");
+    const auto first = parse_listen(one.listen);
+    const auto second = parse_listen(two.listen);
+    if (!first || !second)
+        return;
+    using Kind = ListenAddress::Kind;
+    const auto families_meet = first->kind == second->kind || first->kind == Kind::port || second->kind == Kind::port;
+    const bool meet = families_meet && first->port == second->port &&
+                      (first->host == second->host || first->wildcard() || second->wildcard());
+    if (first->kind == Kind::path || second->kind == Kind::path) {
+        if (first->text == second->text)
+            found.add(path + ".listen", fmt::format("'{}' is listened on twice", second->text));
+        return;
+    }
+    if (meet)
+        found.add(path + ".listen",
+                  fmt::format("'{}' and '{}' can't be listened on side by side", first->text, second->text),
+                  "a bare port means all addresses, IPv4 and IPv6");
+    if (one.deliver == Deliver::adopt && two.deliver == Deliver::adopt && one.port == two.port && families_meet)
+        found.add(
+            path + ".port",
+            fmt::format("'{}' and '{}' would both take the place of port {}", first->text, second->text, two.port),
+            "let the program bind one port for each");
+}
+
+void check_sockets(const UnitSpec& spec, Findings& found) {
+    bool bare = false;
+    bool split = false;
+    std::optional<std::uint32_t> backlog;
+    for (std::size_t i = 0; i < spec.sockets.size(); ++i) {
+        const auto& socket = spec.sockets[i];
+        check_socket(socket, fmt::format("socket.{}", i), found);
+        for (std::size_t j = 0; j < i; ++j)
+            check_socket_pair(spec, j, i, found);
+        if (const auto address = parse_listen(socket.listen))
+            bare = bare || address->kind == ListenAddress::Kind::port;
+        if (socket.backlog && backlog && *socket.backlog != *backlog)
+            found.add(fmt::format("socket.{}.backlog", i), "the sockets of one container share their 'backlog'",
+                      "write the same number");
+        backlog = socket.backlog ? socket.backlog : backlog;
+    }
+    split = needs_ipv6_only(spec);
+    if (bare && split)
+        found.add("socket", "a bare port can't stand beside the same port on an IPv4 and an IPv6 address",
+                  "write \"0.0.0.0:PORT\" and \"[::]:PORT\" for it too");
+}
+
+void check_start(const UnitSpec& spec, Findings& found) {
+    if (spec.start == Start::connection && spec.sockets.empty())
+        found.add("start", "'start' = \"connection\" needs a [[socket]]", "add one, or write start = \"boot\"");
+    if (spec.stop_timeout_us == 0)
+        found.add("stop-timeout", "'stop-timeout' is zero",
+                  "write \"infinity\" for no limit, or stop-signal = \"SIGKILL\" for none of waiting");
+    if (spec.ready_timeout_us == 0 || spec.ready_timeout_us > 86'400'000'000)
+        found.add("ready-timeout", "'ready-timeout' must be more than nothing and at most a day",
+                  "for example \"30s\"");
+}
+
+void check_seccomp(const UnitSpec& spec, Findings& found) {
+    if (!spec.seccomp || *spec.seccomp == "default" || *spec.seccomp == "unconfined")
+        return;
+    if (auto ok = check_absolute_path(*spec.seccomp); !ok)
+        found.add("seccomp", fmt::format("'seccomp' can't be '{}'", *spec.seccomp),
+                  "write \"default\", \"unconfined\", or the absolute path of an OCI seccomp profile");
+}
+
+struct Check {
+    std::string_view name;
+    void (*run)(const UnitSpec&, Findings&);
+};
+constexpr std::array checks{
+    Check{"name", check_name},       Check{"rootfs or bundle", check_source}, Check{"command", check_command},
+    Check{"process", check_process}, Check{"environment", check_environment}, Check{"capabilities", check_capabilities},
+    Check{"mounts", check_mounts},   Check{"sockets", check_sockets},         Check{"start and stop", check_start},
+    Check{"seccomp", check_seccomp},
+};
+
+} // namespace
+
+Diagnostics check(const UnitSpec& spec) {
+    Diagnostics problems;
+    Findings found{spec, problems};
+    for (const auto& one : checks)
+        one.run(spec, found);
+    return problems;
+}
+
+bool needs_ipv6_only(const UnitSpec& spec) {
+    for (const auto& four : spec.sockets)
+        for (const auto& six : spec.sockets) {
+            const auto a = parse_listen(four.listen);
+            const auto b = parse_listen(six.listen);
+            if (a && b && a->kind == ListenAddress::Kind::ipv4 && b->kind == ListenAddress::Kind::ipv6 &&
+                a->port == b->port)
+                return true;
+        }
+    return false;
+}
+
+} // namespace ctrd::config

@@ -1,0 +1,301 @@
+#include "config/reader.hpp"
+
+#include "config/keys.hpp"
+#include "config/syntax.hpp"
+#include "ctrd/base/names.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace ctrd::config {
+namespace {
+
+constexpr std::array<std::string_view, 3> start_words{"boot", "connection", "manual"};
+constexpr std::array<std::string_view, 2> network_words{"none", "host"};
+constexpr std::array<std::string_view, 2> mount_words{"bind", "tmpfs"};
+constexpr std::array<std::string_view, 6> restart_words{"no",          "on-success", "on-failure",
+                                                        "on-abnormal", "on-abort",   "always"};
+
+template <class T> void set(T& target, std::optional<std::size_t> index) {
+    if (index)
+        target = static_cast<typename T::value_type>(*index);
+}
+template <class T> void set_plain(T& target, std::optional<T> value) {
+    if (value)
+        target = *std::move(value);
+}
+
+class SpecReader {
+public:
+    SpecReader(UnitSpec& spec, Diagnostics& problems) : spec_{spec}, in_{problems} {}
+    void read(const Value& document);
+
+    using Handler = void (SpecReader::*)(const Member&);
+    struct Key {
+        std::string_view name;
+        Handler handler;
+    };
+    static const std::array<Key, 21> keys;
+
+private:
+    void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
+    void note(const std::string& key, const Member& member) { spec_.origins[key] = member.value.at; }
+    std::optional<std::uint64_t> duration(const Member& m) {
+        const auto text = in_.scalar(m);
+        return text ? in_.take(m, parse_duration(*text)) : std::nullopt;
+    }
+
+    void rootfs(const Member& m) { spec_.rootfs = in_.string(m); }
+    void bundle(const Member& m) { spec_.bundle = in_.string(m); }
+    void command(const Member& m) {
+        set_plain(spec_.command, in_.strings(m));
+        if (m.value.kind == Value::Kind::array && m.value.items.empty())
+            in_.complain(m.value.at, "'command' is empty",
+                         "name a program, or leave the key out to run the bundle's own");
+    }
+    void user(const Member& m) { spec_.user = in_.scalar(m); }
+    void working_directory(const Member& m) { spec_.working_directory = in_.string(m); }
+    void hostname(const Member& m) { spec_.hostname = in_.string(m); }
+    void environment(const Member& m);
+    void read_only(const Member& m) { spec_.read_only = in_.boolean(m); }
+    void network(const Member& m) { set(spec_.network, in_.choice(m, network_words)); }
+    void no_new_privileges(const Member& m) { spec_.no_new_privileges = in_.boolean(m); }
+    void capabilities(const Member& m) { spec_.capabilities = in_.strings(m); }
+    void mounts(const Member& m);
+    void seccomp(const Member& m) { spec_.seccomp = in_.string(m); }
+    void description(const Member& m) { spec_.description = in_.string(m); }
+    void stop_signal(const Member& m) {
+        const auto text = in_.scalar(m);
+        const auto number = text ? in_.take(m, parse_signal(*text)) : std::nullopt;
+        if (number)
+            spec_.stop_signal = signal_name(*number);
+    }
+    void stop_timeout(const Member& m) { set_plain(spec_.stop_timeout_us, duration(m)); }
+    void ready_timeout(const Member& m) { set_plain(spec_.ready_timeout_us, duration(m)); }
+    void start(const Member& m) { set(spec_.start, in_.choice(m, start_words)); }
+    void restart(const Member& m) {
+        if (const auto index = in_.choice(m, restart_words))
+            spec_.restart = restart_words[*index];
+    }
+    void sockets(const Member& m);
+    void resources(const Member& m);
+
+    void socket_key(SocketSpec& socket, const std::string& path, const Member& m);
+    void mount_key(MountSpec& mount, const std::string& path, const Member& m);
+
+    UnitSpec& spec_;
+    ValueReader in_;
+};
+
+const std::array<SpecReader::Key, 21> SpecReader::keys{{
+    {"rootfs", &SpecReader::rootfs},
+    {"bundle", &SpecReader::bundle},
+    {"command", &SpecReader::command},
+    {"user", &SpecReader::user},
+    {"working-directory", &SpecReader::working_directory},
+    {"hostname", &SpecReader::hostname},
+    {"description", &SpecReader::description},
+    {"environment", &SpecReader::environment},
+    {"read-only", &SpecReader::read_only},
+    {"network", &SpecReader::network},
+    {"no-new-privileges", &SpecReader::no_new_privileges},
+    {"capabilities", &SpecReader::capabilities},
+    {"seccomp", &SpecReader::seccomp},
+    {"mount", &SpecReader::mounts},
+    {"socket", &SpecReader::sockets},
+    {"resources", &SpecReader::resources},
+    {"start", &SpecReader::start},
+    {"restart", &SpecReader::restart},
+    {"stop-signal", &SpecReader::stop_signal},
+    {"stop-timeout", &SpecReader::stop_timeout},
+    {"ready-timeout", &SpecReader::ready_timeout},
+}};
+
+void SpecReader::unknown(std::string_view table, const Member& member, std::span<const std::string_view> known) {
+    if (const auto why = refused_key(table, member.key); !why.empty()) {
+        note(member.key, member);
+        return in_.complain(member.at, std::string{why});
+    }
+    const auto where = table.empty() ? std::string{} : fmt::format(" in [{}]", table);
+    const auto near = nearest(member.key, known);
+    in_.complain(member.at, fmt::format("unknown key '{}'{}", member.key, where),
+                 near.empty() ? fmt::format("the keys{} are: {}", table.empty() ? "" : " here", fmt::join(known, ", "))
+                              : fmt::format("did you mean '{}'?", near));
+}
+
+void SpecReader::read(const Value& document) {
+    for (const auto& member : document.members) {
+        const auto key = std::ranges::find(keys, member.key, &Key::name);
+        if (key == keys.end()) {
+            unknown("", member, top_level_keys());
+            continue;
+        }
+        note(member.key, member);
+        (this->*key->handler)(member);
+    }
+}
+
+void SpecReader::environment(const Member& m) {
+    if (m.value.kind != Value::Kind::table)
+        return in_.complain(m.value.at, fmt::format("'environment' must be a table, not {}", kind_name(m.value.kind)),
+                            "write [environment] and below it NAME = \"value\"");
+    for (const auto& variable : m.value.members) {
+        note("environment." + variable.key, variable);
+        if (const auto value = in_.string(variable, "put it in quotes"))
+            spec_.environment[variable.key] = *value;
+    }
+}
+
+void SpecReader::mount_key(MountSpec& mount, const std::string& path, const Member& m) {
+    note(path + m.key, m);
+    if (m.key == "source")
+        set_plain(mount.source, in_.string(m));
+    else if (m.key == "target")
+        set_plain(mount.target, in_.string(m));
+    else if (m.key == "read-only")
+        set_plain(mount.read_only, in_.boolean(m));
+    else if (m.key == "options")
+        set_plain(mount.options, in_.strings(m));
+    else if (m.key == "type") {
+        if (const auto index = in_.choice(m, mount_words))
+            mount.type = static_cast<MountType>(*index);
+    } else
+        unknown("mount", m, mount_keys());
+}
+
+void SpecReader::mounts(const Member& m) {
+    for (const Value* table : in_.tables(m)) {
+        const auto path = fmt::format("mount.{}", spec_.mounts.size());
+        spec_.origins[path] = table->at;
+        MountSpec mount;
+        for (const auto& member : table->members)
+            mount_key(mount, path + ".", member);
+        spec_.mounts.push_back(std::move(mount));
+    }
+}
+
+void SpecReader::socket_key(SocketSpec& socket, const std::string& path, const Member& m) {
+    constexpr std::array<std::string_view, 2> deliver_words{"adopt", "pass"};
+    note(path + m.key, m);
+    if (m.key == "listen") {
+        const auto text = in_.scalar(m);
+        if (const auto address = text ? in_.take(m, parse_listen(*text)) : std::nullopt) {
+            socket.listen = address->text;
+            if (socket.port == 0)
+                socket.port = address->port;
+        }
+    } else if (m.key == "port") {
+        if (const auto port = in_.integer(m, 1, 65535))
+            socket.port = static_cast<std::uint16_t>(*port);
+    } else if (m.key == "name") {
+        set_plain(socket.name, in_.string(m));
+    } else if (m.key == "backlog") {
+        if (const auto backlog = in_.integer(m, 1, INT32_MAX))
+            socket.backlog = static_cast<std::uint32_t>(*backlog);
+    } else if (m.key == "deliver") {
+        if (m.value.kind == Value::Kind::string && m.value.string == "proxy")
+            in_.complain(m.value.at, "'deliver' = \"proxy\" is not in this version of ctrd",
+                         "use \"adopt\" or \"pass\"");
+        else if (const auto index = in_.choice(m, deliver_words))
+            socket.deliver = static_cast<Deliver>(*index);
+    } else {
+        unknown("socket", m, socket_keys());
+    }
+}
+
+void SpecReader::sockets(const Member& m) {
+    for (const Value* table : in_.tables(m)) {
+        const auto path = fmt::format("socket.{}", spec_.sockets.size());
+        spec_.origins[path] = table->at;
+        SocketSpec socket;
+        for (const auto& member : table->members)
+            socket_key(socket, path + ".", member);
+        if (table->find("listen") == nullptr)
+            in_.complain(table->at, "a [[socket]] needs 'listen'", "for example listen = \"8080\"");
+        spec_.sockets.push_back(std::move(socket));
+    }
+}
+
+void SpecReader::resources(const Member& m) {
+    if (m.value.kind != Value::Kind::table)
+        return in_.complain(m.value.at, fmt::format("'resources' must be a table, not {}", kind_name(m.value.kind)),
+                            "write [resources] and below it memory-max = \"512M\"");
+    auto& to = spec_.resources;
+    for (const auto& member : m.value.members) {
+        const auto known = resource_keys();
+        if (std::ranges::find(known, member.key) == known.end()) {
+            unknown("resources", member, known);
+            continue;
+        }
+        note("resources." + member.key, member);
+        const auto text = in_.scalar(member);
+        if (!text)
+            continue;
+        if (member.key == "memory-max")
+            to.memory_max = in_.take(member, check_memory(*text));
+        else if (member.key == "memory-high")
+            to.memory_high = in_.take(member, check_memory(*text));
+        else if (member.key == "memory-swap-max")
+            to.memory_swap_max = in_.take(member, check_memory(*text, true));
+        else if (member.key == "cpu-weight")
+            to.cpu_weight = in_.take(member, check_weight(*text, true));
+        else if (member.key == "cpu-quota")
+            to.cpu_quota = in_.take(member, check_cpu_quota(*text));
+        else if (member.key == "tasks-max")
+            to.tasks_max = in_.take(member, check_tasks_max(*text));
+        else if (member.key == "io-weight")
+            to.io_weight = in_.take(member, check_weight(*text, false));
+    }
+}
+
+} // namespace
+
+std::span<const std::string_view> top_level_keys() {
+    static const auto names = [] {
+        std::vector<std::string_view> list;
+        for (const auto& key : SpecReader::keys)
+            list.push_back(key.name);
+        return list;
+    }();
+    return names;
+}
+
+std::span<const std::string_view> socket_keys() {
+    static constexpr std::array<std::string_view, 5> names{"listen", "port", "deliver", "name", "backlog"};
+    return names;
+}
+
+std::span<const std::string_view> mount_keys() {
+    static constexpr std::array<std::string_view, 5> names{"type", "source", "target", "read-only", "options"};
+    return names;
+}
+
+std::span<const std::string_view> resource_keys() {
+    static constexpr std::array<std::string_view, 7> names{"memory-max", "memory-high", "memory-swap-max", "cpu-weight",
+                                                           "cpu-quota",  "tasks-max",   "io-weight"};
+    return names;
+}
+
+std::string_view refused_key(std::string_view table, std::string_view key) {
+    if (table.empty() && key == "image")
+        return "'image' is not in this version of ctrd: unpack the image and name it as 'rootfs' or 'bundle'";
+    if (table == "socket" && (key == "standby" || key == "idle-timeout"))
+        return key == "standby"
+                   ? "'standby' is not in this version of ctrd: nothing runs before the first connection"
+                   : "'idle-timeout' is not in this version of ctrd: a started container runs until it is stopped";
+    if (table == "socket" && (key == "type" || key == "protocol"))
+        return "datagram sockets are not in this version of ctrd: a [[socket]] is a stream socket";
+    return {};
+}
+
+UnitSpec read_spec(std::string_view name, const Value& document, Diagnostics& problems) {
+    UnitSpec spec;
+    spec.name = name;
+    spec.origins[""] = document.at;
+    SpecReader{spec, problems}.read(document);
+    return spec;
+}
+
+} // namespace ctrd::config

@@ -1,0 +1,79 @@
+// One declared container, as its TOML files say it: plain data, no TOML, no JSON. What was not written is nullopt, so
+// that a bundle's own config.json can decide it.
+#pragma once
+
+#include "config/diagnostic.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ctrd::config {
+
+enum class Network { none, host };
+enum class Start { boot, connection, manual };
+enum class Deliver { adopt, pass };
+enum class MountType { bind, tmpfs };
+
+/// What a [[socket]] table says.
+struct SocketSpec {
+    std::string listen{};  // as ListenStream= takes it: "8080", "0.0.0.0:8080", "[::]:8080", "/run/x.sock"
+    std::uint16_t port{0}; // what the payload binds; 0 for an AF_UNIX socket
+    Deliver deliver{Deliver::adopt};
+    std::string name{}; // FileDescriptorName=, unique in the container
+    std::optional<std::uint32_t> backlog{};
+};
+
+/// What a [[mount]] table says.
+struct MountSpec {
+    MountType type{MountType::bind};
+    std::string source{}; // bind only; absolute
+    std::string target{}; // absolute, in the container
+    bool read_only{false};
+    std::vector<std::string> options{}; // mount options as in an OCI config, such as "size=64m" or "noexec"
+};
+
+/// [resources]: values in systemd's own notation, already checked; they become properties of the unit.
+struct ResourceSpec {
+    std::optional<std::string> memory_max{}, memory_high{}, memory_swap_max{};
+    std::optional<std::string> cpu_weight{}, cpu_quota{}, tasks_max{}, io_weight{};
+};
+
+struct UnitSpec {
+    std::string name{};
+    std::optional<std::string> rootfs{}; // exactly one of the two; absolute
+    std::optional<std::string> bundle{};
+    std::vector<std::string> command{}; // empty: the bundle's
+    std::optional<std::string> user{};  // "name", "uid", "uid:gid", "name:group" ...
+    std::optional<std::string> working_directory{};
+    std::optional<std::string> hostname{};
+    std::map<std::string, std::string> environment{};
+    std::optional<bool> read_only{};
+    std::optional<Network> network{};
+    std::optional<bool> no_new_privileges{};
+    std::optional<std::vector<std::string>> capabilities{}; // "CAP_..." each
+    std::vector<MountSpec> mounts{};
+    std::optional<std::string> seccomp{}; // "default", "unconfined" or an absolute path
+    std::optional<std::string> description{};
+    std::string stop_signal{"SIGTERM"};
+    std::uint64_t stop_timeout_us{10'000'000}; // infinite: infinity
+    std::uint64_t ready_timeout_us{30'000'000};
+    std::optional<Start> start{}; // see start_of()
+    std::string restart{"no"};    // a value of systemd's Restart=
+    std::vector<SocketSpec> sockets{};
+    ResourceSpec resources{};
+
+    /// Where each key was written ("user", "socket.0.listen"); empty for an ad-hoc container.
+    std::map<std::string, Location> origins{};
+
+    static constexpr std::uint64_t infinity = UINT64_MAX;
+};
+
+/// The declared start, or "connection" with sockets and "boot" without.
+Start start_of(const UnitSpec& spec);
+/// Where `key` was written, else where the container's main file begins.
+Location origin_of(const UnitSpec& spec, const std::string& key);
+
+} // namespace ctrd::config

@@ -1,0 +1,140 @@
+#include "config/units.hpp"
+
+#include "config/checks.hpp"
+#include "config/syntax.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ctrd::config {
+namespace {
+
+constexpr std::string_view generator_program = "/usr/lib/systemd/system-generators/ctrd-generator";
+constexpr std::string_view unit_folder = "/usr/lib/systemd/system";
+/// READY=1 can come at the last moment of ready-timeout; ctr-run's own message should win over systemd's.
+constexpr std::uint64_t ready_margin_us = 5'000'000;
+
+std::string head(const UnitSpec& spec) {
+    std::string text = "# Made by ctrd-generator; changes are lost.\n\n[Unit]\n";
+    if (const auto source = origin_of(spec, "").file; !source.empty())
+        text += fmt::format("SourcePath={}\n", unit_text(source));
+    return text;
+}
+
+std::string description(const UnitSpec& spec) { return unit_text(spec.description.value_or("Container " + spec.name)); }
+
+std::string socket_text(const UnitSpec& spec) {
+    std::string text = head(spec) + fmt::format("Description={} (socket)\n\n[Socket]\n", description(spec));
+    bool any_bare_or_six = false;
+    bool any_specific = false;
+    bool any_path = false;
+    std::optional<std::uint32_t> backlog;
+    for (const auto& socket : spec.sockets) {
+        const auto address = parse_listen(socket.listen);
+        if (!address)
+            continue; // checked before
+        text += fmt::format("ListenStream={}\n", unit_text(address->text));
+        using Kind = ListenAddress::Kind;
+        any_bare_or_six = any_bare_or_six || address->kind == Kind::port || address->kind == Kind::ipv6;
+        any_specific = any_specific || (address->kind != Kind::path && !address->wildcard() && !address->loopback());
+        any_path = any_path || address->kind == Kind::path;
+        backlog = socket.backlog ? socket.backlog : backlog;
+    }
+    // systemd has one name for all of a unit's sockets; ctr-run tells several apart by their addresses.
+    if (spec.sockets.size() == 1)
+        text += fmt::format("FileDescriptorName={}\n", spec.sockets.front().name);
+    if (any_bare_or_six)
+        text += fmt::format("BindIPv6Only={}\n", needs_ipv6_only(spec) ? "ipv6-only" : "both");
+    if (any_specific)
+        text += "FreeBind=yes\n"; // sockets come before the network at boot
+    if (any_path)
+        text += "RemoveOnStop=yes\n";
+    if (backlog)
+        text += fmt::format("Backlog={}\n", *backlog);
+    return text;
+}
+
+std::string mounts_needed(const UnitSpec& spec) {
+    std::string words = unit_word(clean_path(spec.rootfs ? *spec.rootfs : *spec.bundle));
+    for (const auto& mount : spec.mounts)
+        if (mount.type == MountType::bind)
+            words += " " + unit_word(clean_path(mount.source));
+    return words;
+}
+
+/// SIGKILL is how a payload that would not hear its stop signal is stopped, so the template calls it a success.
+/// The policies that restart after a kill must be told that this one counts, the one that must not, too.
+std::string restart_lines(const std::string& policy) {
+    if (policy == "no")
+        return "";
+    std::string text = fmt::format("Restart={}\n", policy);
+    if (policy == "on-failure" || policy == "on-abnormal" || policy == "on-abort")
+        text += "RestartForceExitStatus=SIGKILL\n";
+    else if (policy == "on-success")
+        text += "RestartPreventExitStatus=SIGKILL\n";
+    return text;
+}
+
+std::string resource_lines(const ResourceSpec& resources) {
+    std::string text;
+    const auto line = [&](std::string_view property, const std::optional<std::string>& value) {
+        if (value) // a '%' here is a percentage: these settings know no specifiers
+            text += fmt::format("{}={}\n", property, *value);
+    };
+    line("MemoryMax", resources.memory_max);
+    line("MemoryHigh", resources.memory_high);
+    line("MemorySwapMax", resources.memory_swap_max);
+    line("CPUWeight", resources.cpu_weight);
+    line("CPUQuota", resources.cpu_quota);
+    line("TasksMax", resources.tasks_max);
+    line("IOWeight", resources.io_weight);
+    return text;
+}
+
+std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, bool deferred) {
+    std::string text =
+        head(spec) + fmt::format("Description={}\nRequiresMountsFor={}\n", description(spec), mounts_needed(spec));
+    if (!spec.sockets.empty())
+        text += fmt::format("Requires=ctr@{0}.socket\nAfter=ctr@{0}.socket\n", spec.name);
+    text += "\n[Service]\n";
+    if (deferred)
+        text += fmt::format("ExecStartPre={} --compile {}\n", generator_program, spec.name);
+    text += fmt::format("KillSignal={}\nTimeoutStopSec={}\nTimeoutStartSec={}\n", spec.stop_signal,
+                        duration_text(spec.stop_timeout_us), duration_text(spec.ready_timeout_us + ready_margin_us));
+    return text + restart_lines(spec.restart) + resource_lines(resources);
+}
+
+} // namespace
+
+std::string unit_text(std::string_view value) {
+    std::string text;
+    for (const char c : value)
+        text += c == '%' ? std::string{"%%"} : std::string{c};
+    return text;
+}
+
+std::string unit_word(std::string_view value) {
+    std::string text = "\"";
+    for (const char c : unit_text(value)) {
+        if (c == '"' || c == '\\')
+            text += '\\';
+        text += c;
+    }
+    return text + "\"";
+}
+
+void add_units(const UnitSpec& spec, const ResourceSpec& resources, bool deferred, Compiled& compiled) {
+    const auto service = fmt::format("ctr@{}.service", spec.name);
+    const auto socket = fmt::format("ctr@{}.socket", spec.name);
+    compiled.files.push_back({service + ".d/50-ctrd.conf", service_text(spec, resources, deferred)});
+    if (!spec.sockets.empty())
+        compiled.files.push_back({socket + ".d/50-ctrd.conf", socket_text(spec)});
+    const auto start = start_of(spec);
+    if (start != Start::manual && !spec.sockets.empty())
+        compiled.links.push_back({"sockets.target.wants/" + socket, fmt::format("{}/ctr@.socket", unit_folder)});
+    if (start == Start::boot)
+        compiled.links.push_back({"multi-user.target.wants/" + service, fmt::format("{}/ctr@.service", unit_folder)});
+}
+
+} // namespace ctrd::config

@@ -1,0 +1,17 @@
+// UnitSpec -> texts of systemd units. Pure.
+#pragma once
+
+#include "config/config.hpp"
+
+namespace ctrd::config {
+
+/// The drop-in for ctr@NAME.service and, with sockets, the one for ctr@NAME.socket; and the links that start them.
+/// `deferred`: config.json could not be made yet; the service makes it before it starts.
+void add_units(const UnitSpec& spec, const ResourceSpec& resources, bool deferred, Compiled& compiled);
+
+/// A value in which systemd must not see a specifier ("%i").
+std::string unit_text(std::string_view value);
+/// One word of a list, in double quotes.
+std::string unit_word(std::string_view value);
+
+} // namespace ctrd::config

@@ -1,0 +1,53 @@
+// Adoption: the payload binds a declared port, and the host's listening socket takes the place of its own.
+#pragma once
+
+#include "ctrd/activation/request.hpp"
+
+#include <functional>
+#include <span>
+
+namespace ctrd::activation {
+
+struct Listener {
+    std::uint16_t port{0}; // what the payload binds
+    int family{0};         // of the host's socket: AF_INET or AF_INET6
+};
+
+enum class Outcome {
+    adopted,   // it has the listener now
+    continued, // not ours: the kernel did the bind
+    gone,      // the caller died or was interrupted meanwhile; an interrupted one comes again
+};
+
+/// The payload's own socket, in whose place a listener is now.
+struct Displaced {
+    UniqueFd socket;
+    int fd{-1};
+    bool close_on_exec{false};
+};
+
+struct Answer {
+    Outcome outcome{Outcome::continued};
+    std::size_t listener{0};              // which one, when adopted
+    std::optional<Displaced> displaced{}; // an IPv4 socket for an IPv6 listener; see put_back()
+};
+
+/// Opens listener number N of the list: asked for only when the payload binds its port.
+using ListenerSource = std::function<Result<UniqueFd>(std::size_t)>;
+
+/// The listener for a bind: of the same family before one of the other. A payload that binds 0.0.0.0:80 and [::]:80
+/// gets the same one twice where there is only one.
+std::optional<std::size_t> match(const BindRequest& request, std::span<const Listener> listeners);
+
+/// Answers one request in every case: where it fails with an error, the payload's bind failed with EADDRNOTAVAIL.
+Result<Answer> answer_bind(int notify_fd, const BindRequest& request, std::span<const Listener> listeners,
+                           const ListenerSource& source);
+
+/// A payload that binds 0.0.0.0:80 and then [::]:80 wants IPv6 clients on the second only, and may refuse them on the
+/// first (nginx does). So when the second bind is about to get the one dual-stack listener, the first one's place is
+/// given back to the payload's own socket, which then listens in its own network. `request` is the second bind, not
+/// answered yet; `listener_inode` must still be what is in that place.
+Result<void> put_back(int notify_fd, const BindRequest& request, const Displaced& displaced,
+                      std::uint64_t listener_inode, std::uint16_t port);
+
+} // namespace ctrd::activation

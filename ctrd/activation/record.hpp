@@ -1,0 +1,39 @@
+// /run/ctrd/run/NAME.json: what ctr-run leaves for those who come after it while the container runs.
+#pragma once
+
+#include "ctrd/base/result.hpp"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace ctrd::activation {
+
+struct RecordedSocket {
+    std::string name{};    // FileDescriptorName
+    std::string deliver{}; // "adopt" or "pass"
+    std::uint64_t inode{0};
+    int family{0};
+    std::uint16_t port{0}; // what the payload binds; 0 where it is passed
+};
+
+struct RunRecord {
+    std::string name{};
+    pid_t leader{0};
+    std::uint64_t leader_start{0}; // ctrd::start_time of the leader: the pid alone may be another's by now
+    std::string cgroup{};          // of the payload, below the cgroup mount: "/machine.slice/ctr@web.service/payload"
+    std::vector<RecordedSocket> sockets{};
+};
+
+std::string record_path(std::string_view container);
+std::string to_json(const RunRecord& record);
+Result<RunRecord> parse_record(std::string_view json);
+
+Result<void> write_record(const RunRecord& record);
+/// ENOENT: the container does not run.
+Result<RunRecord> read_record(std::string_view container);
+/// No error where there is none.
+Result<void> remove_record(std::string_view container);
+
+} // namespace ctrd::activation

@@ -1,0 +1,102 @@
+#include "ctrd/base/file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+
+namespace ctrd {
+
+Result<UniqueFd> open_at(int dir, const std::string& path, int flags, mode_t mode) {
+    UniqueFd fd{::openat(dir, path.c_str(), flags | O_CLOEXEC, mode)};
+    if (!fd)
+        return fail(os_error(errno, "cannot open '" + path + "'"));
+    return fd;
+}
+
+Result<std::string> read_all(int fd, std::size_t limit) {
+    std::string data;
+    char chunk[16384];
+    for (;;) {
+        const ssize_t n = ::read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(os_error(errno, "cannot read"));
+        if (n == 0)
+            return data;
+        if (data.size() + static_cast<std::size_t>(n) > limit)
+            return fail(os_error(EFBIG, "more than " + std::to_string(limit) + " bytes"));
+        data.append(chunk, static_cast<std::size_t>(n));
+    }
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t limit) {
+    // O_NONBLOCK: opening a FIFO must not wait for a writer that never comes.
+    const UniqueFd fd = TRY(open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+    struct stat st {};
+    if (::fstat(fd.get(), &st) < 0)
+        return fail(os_error(errno, "cannot look at '" + path + "'"));
+    if (S_ISDIR(st.st_mode))
+        return fail(os_error(EISDIR, "cannot read '" + path + "'"));
+    if (!S_ISREG(st.st_mode))
+        return fail(bad_input("'" + path + "' is not a regular file"));
+    return read_all(fd.get(), limit).context("'" + path + "'");
+}
+
+Result<void> write_all(int fd, std::string_view data) {
+    while (!data.empty()) {
+        const ssize_t n = ::write(fd, data.data(), data.size());
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(os_error(errno, "cannot write"));
+        data.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return {};
+}
+
+Result<void> write_control_at(int dir, const std::string& name, std::string_view value) {
+    const UniqueFd fd = TRY(open_at(dir, name, O_WRONLY));
+    if (::write(fd.get(), value.data(), value.size()) < 0)
+        return fail(os_error(errno, "cannot write '" + std::string{value} + "' to '" + name + "'"));
+    return {};
+}
+
+Result<void> write_control(const std::string& path, std::string_view value) {
+    return write_control_at(AT_FDCWD, path, value);
+}
+
+Result<void> write_atomic(const std::string& path, std::string_view data, mode_t mode) {
+    const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+    {
+        const UniqueFd fd = TRY(open_at(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
+        auto written = write_all(fd.get(), data).context("'" + temporary + "'");
+        if (!written || ::fchmod(fd.get(), mode) < 0) {
+            ::unlink(temporary.c_str());
+            return written ? fail(os_error(errno, "cannot set the mode of '" + temporary + "'")) : written;
+        }
+    }
+    if (::rename(temporary.c_str(), path.c_str()) < 0) {
+        const int err = errno;
+        ::unlink(temporary.c_str());
+        return fail(os_error(err, "cannot replace '" + path + "'"));
+    }
+    return {};
+}
+
+Result<void> make_dirs(const std::string& path, mode_t mode) {
+    for (std::size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+        const std::string parent = path.substr(0, slash);
+        if (::mkdir(parent.c_str(), 0755) < 0 && errno != EEXIST)
+            return fail(os_error(errno, "cannot make the folder '" + parent + "'"));
+    }
+    if (::mkdir(path.c_str(), mode) < 0 && errno != EEXIST)
+        return fail(os_error(errno, "cannot make the folder '" + path + "'"));
+    if (::chmod(path.c_str(), mode) < 0)
+        return fail(os_error(errno, "cannot set the mode of '" + path + "'"));
+    return {};
+}
+
+} // namespace ctrd

@@ -1,0 +1,32 @@
+// Processes by pidfd: a number that is reused can't be mistaken for the process that was meant.
+#pragma once
+
+#include "ctrd/base/fd.hpp"
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+namespace ctrd {
+
+Result<UniqueFd> open_pidfd(pid_t pid);
+/// ESRCH as an error means that it is gone.
+Result<void> send_signal(int pidfd, int signal);
+/// A descriptor (CLOEXEC) of another process for the same open file.
+Result<UniqueFd> steal_fd(int pidfd, int fd);
+
+/// Waits for a child: its exit code, or 128 + signal. For a child made with exit_signal 0 too (__WALL).
+Result<int> wait_exit(pid_t pid);
+
+/// Field 22 of /proc/PID/stat: clock ticks after boot; together with the pid it names one process for good.
+Result<std::uint64_t> start_time(pid_t pid);
+
+/// The path after "0::" in /proc/PID/cgroup; v1 lines are passed over.
+Result<std::string> cgroup_of(pid_t pid);
+/// The mount point of the unified hierarchy: /sys/fs/cgroup, or /sys/fs/cgroup/unified on a hybrid host.
+Result<std::string> cgroup_mount();
+
+/// The caught-signal mask (SigCgt) of /proc/PID/status: bit N-1 for signal N.
+Result<std::uint64_t> caught_signals(pid_t pid);
+
+} // namespace ctrd

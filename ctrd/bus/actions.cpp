@@ -1,0 +1,137 @@
+#include "ctrd/bus/actions.hpp"
+
+#include "ctrd/activation/late_bind.hpp"
+#include "ctrd/base/names.hpp"
+#include "ctrd/base/process.hpp"
+#include "ctrd/bus/reply.hpp"
+
+#include <csignal>
+#include <memory>
+
+namespace ctrd::bus {
+namespace {
+
+/// A call that waits for something; std::function wants what can be copied.
+using Kept = std::shared_ptr<sd_bus_message>;
+
+Kept keep(sd_bus_message* call) { return Kept{sd_bus_message_ref(call), sd_bus_message_unref}; }
+
+int reply_not_running(sd_bus_message* call, const std::string& name) {
+    return reply_error(call, error_name::not_running, bad_input("container '" + name + "' is not running"));
+}
+
+void answer_stop(sd_bus_message* call, const std::string& name, const Result<std::string>& job) {
+    if (job && *job == "done") {
+        reply_done(call);
+        return;
+    }
+    const std::string what = "container '" + name + "' did not stop: ";
+    if (!job)
+        reply_error(call, error_name::stop_failed, {job.error().code, what + job.error().message, ""});
+    else if (*job == "canceled")
+        reply_error(call, error_name::stop_failed, bad_input(what + "somebody asked for something else meanwhile"));
+    else
+        reply_error(call, error_name::stop_failed,
+                    {std::errc::io_error, what + "its job ended with '" + *job + "'",
+                     "journalctl -u " + systemd::unit_of(name)});
+}
+
+/// By a pidfd, and only after a look at who it is: the number that systemd told may be another's by now.
+Result<void> kill_leader(const std::string& name, pid_t leader, int signal) {
+    const UniqueFd pidfd = TRY(open_pidfd(leader));
+    if (container_of_process(leader) != name)
+        return fail(os_error(ESRCH, "its first process has ended"));
+    return send_signal(pidfd.get(), signal);
+}
+
+Result<void> check_kill(const std::string& whom, int signal) {
+    if (whom != "leader" && whom != "all")
+        return fail(bad_input("there is no '" + whom + "' to kill", "it is 'leader' or 'all'"));
+    if (signal < 1 || signal > SIGRTMAX)
+        return fail(bad_input("there is no signal " + std::to_string(signal)));
+    return {};
+}
+
+} // namespace
+
+std::string container_of_process(pid_t pid) {
+    const auto cgroup = cgroup_of(pid);
+    return cgroup ? activation::container_of_cgroup(*cgroup) : std::string{};
+}
+
+void Actions::answer_start(sd_bus_message* call, const std::string& name, const Result<std::string>& job) const {
+    if (job && *job == "done")
+        reply_done(call);
+    else if (job)
+        reply_error(call, error_name::start_failed, start_failure(name, *job, registry_.unit(name)));
+    else
+        reply_error(call, error_name::start_failed,
+                    {job.error().code, "container '" + name + "' did not start: " + job.error().message, ""});
+}
+
+int Actions::start(sd_bus_message* call, const std::string& name) {
+    const Container* container = registry_.find(name);
+    if (container == nullptr || !container->declared)
+        return reply_no_such_container(call, name);
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, uid_t) {
+        units_.start(name,
+                     [this, name, kept = keep(message)](const auto& job) { answer_start(kept.get(), name, job); });
+    });
+}
+
+int Actions::stop(sd_bus_message* call, const std::string& name) {
+    if (registry_.find(name) == nullptr)
+        return reply_no_such_container(call, name);
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, uid_t) {
+        units_.stop(name, [name, kept = keep(message)](const auto& job) { answer_stop(kept.get(), name, job); });
+    });
+}
+
+int Actions::restart(sd_bus_message* call, const std::string& name) {
+    const Container* container = registry_.find(name);
+    if (container == nullptr || !container->declared)
+        return reply_no_such_container(call, name);
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, uid_t) {
+        units_.restart(name,
+                       [this, name, kept = keep(message)](const auto& job) { answer_start(kept.get(), name, job); });
+    });
+}
+
+int Actions::kill(sd_bus_message* call, const std::string& name, const std::string& whom, int signal) {
+    if (registry_.find(name) == nullptr)
+        return reply_no_such_container(call, name);
+    if (auto good = check_kill(whom, signal); !good)
+        return reply_error(call, error_name::bad_input, good.error());
+    return authority_.check(call, action::manage, name, [=, this](sd_bus_message* message, uid_t) {
+        const pid_t leader = leader_of(registry_.unit(name));
+        if (leader == 0) {
+            reply_not_running(message, name);
+        } else if (whom == "all") {
+            units_.kill_all(name, signal, [kept = keep(message)](const Result<void>& done) {
+                done ? reply_done(kept.get()) : reply_error(kept.get(), error_name::failed, done.error());
+            });
+        } else {
+            const auto sent = kill_leader(name, leader, signal).context("container '" + name + "'");
+            sent ? reply_done(message) : reply_error(message, error_name::not_running, sent.error());
+        }
+    });
+}
+
+int Actions::exec(sd_bus_message* call, const std::string& name) {
+    if (registry_.find(name) == nullptr)
+        return reply_no_such_container(call, name);
+    auto request = read_exec_request(call);
+    if (!request)
+        return reply_error(call, error_name::bad_input, request.error());
+    return authority_.check(call, action::exec, name,
+                            [this, name, request = *request](sd_bus_message* message, uid_t caller) {
+                                const systemd::UnitFacts unit = registry_.unit(name);
+                                // A unit that stops has a leader still, but it is on its way out.
+                                if (std::string_view{state_of(unit)} != "running" || leader_of(unit) == 0)
+                                    reply_not_running(message, name);
+                                else
+                                    executions_.run(message, caller, name, leader_of(unit), request);
+                            });
+}
+
+} // namespace ctrd::bus

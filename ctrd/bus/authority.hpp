@@ -1,0 +1,43 @@
+// Who may change something: root, and whom polkit lets.
+#pragma once
+
+#include "machined-plugin/bus_types.hpp"
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+namespace ctrd::bus {
+
+namespace action {
+constexpr const char* manage = "io.ctrd1.manage-containers";
+constexpr const char* exec = "io.ctrd1.exec";
+} // namespace action
+
+class Authority {
+public:
+    explicit Authority(sd_bus* bus);
+    ~Authority();
+    Authority(const Authority&) = delete;
+    Authority& operator=(const Authority&) = delete;
+
+    /// Does `then` for a caller who may, at once or when polkit has answered; anybody else is answered here. Returns
+    /// what a method handler returns.
+    using Then = std::function<void(sd_bus_message* call, uid_t caller)>;
+    int check(sd_bus_message* call, const char* action, const std::string& container, Then then);
+
+private:
+    struct Question;
+    int ask(std::unique_ptr<Question> question, const char* action, const std::string& container);
+    static int on_answer(sd_bus_message* answer, void* userdata, sd_bus_error* error) noexcept;
+
+    sd_bus* bus_;
+    std::set<std::unique_ptr<Question>> questions_;
+    std::map<uid_t, unsigned> waiting_{};
+};
+
+} // namespace ctrd::bus

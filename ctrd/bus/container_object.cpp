@@ -1,0 +1,181 @@
+#include "ctrd/bus/container_object.hpp"
+
+#include "ctrd/base/process.hpp"
+#include "ctrd/bus/log.hpp"
+#include "ctrd/bus/reply.hpp"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace ctrd::bus {
+namespace {
+
+constexpr const char* prefix = "/io/ctrd1/container";
+constexpr const char* interface = "io.ctrd1.Container";
+
+std::string name_of(const char* path) {
+    char* name = nullptr;
+    if (sd_bus_path_decode(path, prefix, &name) <= 0)
+        return {};
+    const std::unique_ptr<char, void (*)(void*)> owner{name, ::free};
+    return name;
+}
+
+Actions& actions_of(void* userdata) { return *static_cast<Actions*>(userdata); }
+
+/// Of the unit, without what is below it. The kernel's word: systemd does not announce it.
+std::string cgroup_of_container(const Container& container) {
+    const pid_t leader = leader_of(container.unit);
+    auto cgroup = leader != 0 ? cgroup_of(leader) : Result<std::string>{};
+    if (!cgroup)
+        return {};
+    const std::string component = "/" + systemd::unit_of(container.name);
+    const std::size_t at = cgroup->find(component + "/");
+    if (at != std::string::npos)
+        cgroup->resize(at + component.size());
+    return cgroup->ends_with(component) ? *cgroup : std::string{}; // else the leader's number is another's by now
+}
+
+int append_sockets(sd_bus_message* reply, const Container& container) {
+    int r = sd_bus_message_open_container(reply, 'a', "(sssu)");
+    if (container.declared)
+        for (const auto& socket : container.declared->sockets)
+            if (r >= 0)
+                r = sd_bus_message_append(reply, "(sssu)", socket.listen.c_str(), socket.deliver.c_str(),
+                                          socket.name.c_str(), socket.port);
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int append_property(sd_bus_message* reply, std::string_view property, const Container& container) {
+    const auto& unit = container.unit;
+    if (property == "Name")
+        return sd_bus_message_append(reply, "s", container.name.c_str());
+    if (property == "State")
+        return sd_bus_message_append(reply, "s", state_of(unit));
+    if (property == "Source")
+        return sd_bus_message_append(reply, "s", container.declared ? container.declared->source.c_str() : "");
+    if (property == "Leader")
+        return sd_bus_message_append(reply, "u", static_cast<std::uint32_t>(leader_of(unit)));
+    if (property == "Unit")
+        return sd_bus_message_append(reply, "s", systemd::unit_of(container.name).c_str());
+    if (property == "CGroup")
+        return sd_bus_message_append(reply, "s", cgroup_of_container(container).c_str());
+    if (property == "Since")
+        return sd_bus_message_append(reply, "t", since_of(unit));
+    if (property == "MainCode")
+        return sd_bus_message_append(reply, "i", unit.main_code);
+    if (property == "MainStatus")
+        return sd_bus_message_append(reply, "i", unit.main_status);
+    return append_sockets(reply, container);
+}
+
+// Handlers.
+
+int get_property(sd_bus*, const char* path, const char*, const char* property, sd_bus_message* reply, void* userdata,
+                 sd_bus_error*) noexcept {
+    const Container* container = actions_of(userdata).registry().find(name_of(path));
+    return container == nullptr ? -ENOENT : append_property(reply, property, *container);
+}
+
+int on_start(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    return actions_of(userdata).start(call, name_of(sd_bus_message_get_path(call)));
+}
+
+int on_stop(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    return actions_of(userdata).stop(call, name_of(sd_bus_message_get_path(call)));
+}
+
+int on_restart(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    return actions_of(userdata).restart(call, name_of(sd_bus_message_get_path(call)));
+}
+
+int on_kill(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    const char* whom = nullptr;
+    std::int32_t signal = 0;
+    if (const int r = sd_bus_message_read(call, "si", &whom, &signal); r < 0)
+        return r;
+    return actions_of(userdata).kill(call, name_of(sd_bus_message_get_path(call)), whom, signal);
+}
+
+int on_exec(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    return actions_of(userdata).exec(call, name_of(sd_bus_message_get_path(call)));
+}
+
+const sd_bus_vtable vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("Name", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("State", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Source", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Leader", "u", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Unit", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("CGroup", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Since", "t", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Sockets", "a(sssu)", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("MainStatus", "i", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("MainCode", "i", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_METHOD("Start", "", "", on_start, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Stop", "", "", on_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Restart", "", "", on_restart, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", whom, "i", signal), SD_BUS_NO_RESULT, on_kill,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Exec",
+                            SD_BUS_ARGS("as", argv, "a{sv}", options, "h", stdin_fd, "h", stdout_fd, "h", stderr_fd),
+                            SD_BUS_RESULT("i", status), on_exec, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_VTABLE_END};
+
+int find_object(sd_bus*, const char* path, const char*, void* userdata, void** found, sd_bus_error*) noexcept {
+    if (actions_of(userdata).registry().find(name_of(path)) == nullptr)
+        return 0;
+    *found = userdata;
+    return 1;
+}
+
+int enumerate(sd_bus*, const char*, void* userdata, char*** nodes, sd_bus_error*) noexcept {
+    const auto& containers = actions_of(userdata).registry().containers();
+    auto** list = static_cast<char**>(::calloc(containers.size() + 1, sizeof(char*)));
+    if (list == nullptr)
+        return -ENOMEM;
+    std::size_t i = 0;
+    for (const auto& [name, container] : containers)
+        list[i++] = ::strdup(container_path(name).c_str());
+    *nodes = list; // sd-bus frees it
+    return 0;
+}
+
+} // namespace
+
+std::string container_path(const std::string& name) {
+    char* path = nullptr;
+    if (sd_bus_path_encode(prefix, name.c_str(), &path) < 0)
+        return prefix;
+    const std::unique_ptr<char, void (*)(void*)> owner{path, ::free};
+    return path;
+}
+
+Result<systemd::BusSlot> add_container_objects(sd_bus* bus, Actions& actions) {
+    sd_bus_slot* slot = nullptr;
+    if (const int r = sd_bus_add_fallback_vtable(bus, &slot, prefix, interface, vtable, find_object, &actions); r < 0)
+        return fail(os_error(-r, "cannot add the containers' objects to the bus"));
+    return systemd::BusSlot{slot};
+}
+
+Result<systemd::BusSlot> add_container_enumerator(sd_bus* bus, Actions& actions) {
+    sd_bus_slot* slot = nullptr;
+    if (const int r = sd_bus_add_node_enumerator(bus, &slot, prefix, enumerate, &actions); r < 0)
+        return fail(os_error(-r, "cannot list the containers' objects on the bus"));
+    return systemd::BusSlot{slot};
+}
+
+void announce_change(sd_bus* bus, const Container& container, Change change) {
+    const std::string path = container_path(container.name);
+    int r = 0;
+    if (change.unit)
+        r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "State", "Leader", "CGroup", "Since",
+                                           "MainStatus", "MainCode", nullptr);
+    if (r >= 0 && change.declared)
+        r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "Source", "Sockets", nullptr);
+    if (r < 0)
+        log_warning(os_error(-r, "cannot announce a change of container '" + container.name + "'"));
+}
+
+} // namespace ctrd::bus

@@ -1,0 +1,294 @@
+#include "ctrd/bus/daemon.hpp"
+
+#include "ctrd/activation/late_bind.hpp"
+#include "ctrd/activation/listen_fds.hpp"
+#include "ctrd/activation/record.hpp"
+#include "ctrd/activation/recover.hpp"
+#include "ctrd/base/file.hpp"
+#include "ctrd/bus/bind_watch.hpp"
+#include "ctrd/bus/container_object.hpp"
+#include "ctrd/bus/declared_watch.hpp"
+#include "ctrd/bus/handover.hpp"
+#include "ctrd/bus/log.hpp"
+#include "ctrd/bus/manager_object.hpp"
+#include "machined-plugin/machines.hpp"
+
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <map>
+#include <memory>
+
+namespace ctrd::bus {
+namespace {
+
+constexpr const char* compiled_folder = "/run/ctrd/compiled";
+constexpr const char* bus_name = "io.ctrd1";
+constexpr const char* handover_name = "handover"; // FileDescriptorName= of ctrd-handover.socket
+constexpr std::uint64_t settling_time = 200'000;  // until a payload has listened on what it adopted
+
+struct EventUnref {
+    void operator()(sd_event* event) const noexcept { sd_event_unref(event); }
+};
+using EventLoop = std::unique_ptr<sd_event, EventUnref>;
+
+/// What is written goes out first: answers to those who wait.
+struct FlushAndClose {
+    void operator()(sd_bus* bus) const noexcept { sd_bus_flush_close_unref(bus); }
+};
+using Bus = std::unique_ptr<sd_bus, FlushAndClose>;
+
+class Daemon {
+public:
+    Daemon(EventLoop event, Bus bus) : event_{std::move(event)}, bus_{std::move(bus)} {}
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    Result<void> start();
+    Result<void> run();
+
+private:
+    Result<void> take_descriptors();
+    void recover_binds();
+    Result<void> add_objects();
+    void watch_registry();
+    void on_units_loaded(Result<void> loaded);
+    void on_handover(const HandoverMessage& message, UniqueFd notify_fd);
+    void restore_backlogs_soon(const std::string& name);
+    void register_machine(const Container& container);
+    void on_machine(const systemd::Machine& machine, const Result<void>& registered);
+    static int on_settled(sd_event_source* source, std::uint64_t time, void* userdata) noexcept;
+
+    EventLoop event_;
+    Bus bus_;
+    BindWatch binds_{event_.get()};
+    Handover handover_{event_.get(), [this](const auto& message, UniqueFd fd) { on_handover(message, std::move(fd)); }};
+    Registry registry_{compiled_folder};
+    DeclaredWatch declared_{
+        event_.get(),
+        compiled_folder,
+        {[this](const auto& name) { registry_.read_declared(name); }, [this] { registry_.read_all_declared(); }}};
+    systemd::Units units_{bus_.get(),
+                          {[this](const auto& name, const auto& facts) { registry_.set_unit(name, facts); },
+                           [this](const auto& name) { registry_.unit_unloaded(name); },
+                           [this](Result<void> loaded) { on_units_loaded(std::move(loaded)); }}};
+    systemd::Machines machines_{bus_.get(),
+                                [this](const auto& machine, const auto& result) { on_machine(machine, result); }};
+    Authority authority_{bus_.get()};
+    Executions executions_{bus_.get(), event_.get()};
+    Actions actions_{registry_, units_, authority_, executions_};
+    std::vector<systemd::BusSlot> objects_{};
+    std::map<std::string, pid_t> registered_{}; // container -> leader that machined was told of
+    Result<void> failure_{};
+    bool announcing_{false}; // from the moment when the first picture is complete
+    bool machined_missed_{false};
+};
+
+/// What systemd hands over: the hand-over socket, and the seccomp listeners that an earlier ctrd had stored.
+Result<void> Daemon::take_descriptors() {
+    for (auto& passed : TRY(activation::listen_fds_from_environment())) {
+        if (passed.name == handover_name)
+            TRY_VOID(handover_.listen(std::move(passed.fd)));
+        else if (is_notify_fd(passed.fd.get()))
+            binds_.add(std::move(passed.fd));
+        else
+            log_warning("systemd passed a descriptor '" + passed.name + "' that is nothing of ctrd's");
+    }
+    return {};
+}
+
+/// Before anything else is asked of anybody: payloads may be waiting in bind(2).
+void Daemon::recover_binds() {
+    auto found = activation::take_notify_fds_from(1);
+    if (!found)
+        return log_warning(std::move(found).context("cannot take seccomp listeners out of systemd's stores").error());
+    for (auto& fd : *found)
+        binds_.add(std::move(fd));
+    if (binds_.size() == 0)
+        return;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at{"/run/ctrd/run", error}, end; !error && at != end;
+         at.increment(error)) {
+        const auto record = activation::read_record(at->path().stem().string());
+        if (!record ||
+            std::ranges::none_of(record->sockets, [](const auto& socket) { return socket.deliver == "adopt"; }))
+            continue;
+        auto restarted = activation::restart_interrupted_calls(record->cgroup);
+        if (!restarted && restarted.error().code != std::errc::no_such_file_or_directory)
+            log_warning(std::move(restarted).context("container '" + record->name + "'").error());
+    }
+}
+
+Result<void> Daemon::add_objects() {
+    objects_.push_back(TRY(add_manager_object(bus_.get(), actions_)));
+    objects_.push_back(TRY(add_container_objects(bus_.get(), actions_)));
+    objects_.push_back(TRY(add_container_enumerator(bus_.get(), actions_)));
+    return {};
+}
+
+void Daemon::watch_registry() {
+    registry_.on_events({[this](const Container& container) {
+                             if (announcing_)
+                                 announce_new(bus_.get(), container);
+                             register_machine(container);
+                         },
+                         [this](const Container& container) {
+                             registered_.erase(container.name);
+                             if (announcing_)
+                                 announce_removed(bus_.get(), container);
+                         },
+                         [this](const Container& container, Change change) {
+                             if (announcing_) {
+                                 announce_change(bus_.get(), container, change);
+                                 if (change.state)
+                                     announce_state(bus_.get(), container);
+                             }
+                             register_machine(container);
+                         }});
+}
+
+Result<void> Daemon::start() {
+    TRY_VOID(take_descriptors());
+    recover_binds();
+    TRY_VOID(make_dirs(compiled_folder, 0700));
+    watch_registry();
+    TRY_VOID(declared_.start()); // before the first look, so that nothing falls between
+    registry_.read_all_declared();
+    TRY_VOID(add_objects());
+    return units_.watch();
+}
+
+/// Only with the whole picture may anybody call: the bus keeps the calls until the name is ours.
+void Daemon::on_units_loaded(Result<void> loaded) {
+    if (loaded) {
+        announcing_ = true;
+        if (const int r = sd_bus_request_name(bus_.get(), bus_name, 0); r < 0)
+            loaded = fail(os_error(-r, "cannot take the bus name '" + std::string{bus_name} + "'",
+                                   "does another ctrd run? is its D-Bus policy installed?"));
+    }
+    if (!loaded) {
+        failure_ = std::move(loaded);
+        sd_event_exit(event_.get(), 1);
+        return;
+    }
+    sd_notifyf(0, "READY=1\nSTATUS=%zu containers, answering the binds of %zu", registry_.containers().size(),
+               binds_.size());
+}
+
+void Daemon::on_handover(const HandoverMessage& message, UniqueFd notify_fd) {
+    if (!notify_fd)
+        return; // its unit's state says the rest
+    const int fd = notify_fd.get();
+    // Stored before it is used: from here on it outlives us. Its unit has a copy in its own store, for the case that
+    // ours is emptied (systemctl stop ctrd).
+    const std::string state = "FDSTORE=1\nFDNAME=notify-" + message.name;
+    if (const int r = sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1); r < 0)
+        log_warning(os_error(-r, "container '" + message.name + "': cannot store its seccomp listener"));
+    binds_.add(std::move(notify_fd));
+    restore_backlogs_soon(message.name);
+}
+
+struct Settling {
+    std::string name{};
+    EventSource timer{};
+};
+
+void Daemon::restore_backlogs_soon(const std::string& name) {
+    auto settling = std::make_unique<Settling>(Settling{name, {}});
+    sd_event_source* timer = nullptr;
+    const int r =
+        sd_event_add_time_relative(event_.get(), &timer, CLOCK_MONOTONIC, settling_time, 0, on_settled, settling.get());
+    if (r < 0)
+        return log_warning(os_error(-r, "container '" + name + "': cannot set a timer"));
+    settling.release()->timer.reset(timer); // on_settled is its owner
+}
+
+int Daemon::on_settled(sd_event_source*, std::uint64_t, void* userdata) noexcept {
+    const std::unique_ptr<Settling> settling{static_cast<Settling*>(userdata)};
+    auto restored = activation::restore_backlogs(settling->name);
+    if (!restored && restored.error().code != std::errc::no_such_file_or_directory) // else it has ended
+        log_warning(std::move(restored).context("container '" + settling->name + "'").error());
+    return 0;
+}
+
+void Daemon::register_machine(const Container& container) {
+    const pid_t leader = leader_of(container.unit);
+    if (std::string_view{state_of(container.unit)} != "running" || leader == 0) {
+        registered_.erase(container.name);
+        return;
+    }
+    if (const auto [at, fresh] = registered_.try_emplace(container.name, leader); !fresh && at->second == leader)
+        return;
+    registered_[container.name] = leader;
+    machines_.add(
+        {container.name, container.unit.invocation, leader, container.declared ? container.declared->root : ""});
+}
+
+void Daemon::on_machine(const systemd::Machine& machine, const Result<void>& registered) {
+    if (registered || leader_of(registry_.unit(machine.name)) != machine.leader)
+        return; // it has ended by now: no wonder that machined did not find it
+    if (registered.error().code == std::errc::no_such_device_or_address) {
+        if (!machined_missed_)
+            log_info("systemd-machined is not installed: machinectl will not show the containers");
+        machined_missed_ = true;
+        return;
+    }
+    log_warning(Error{registered.error().code,
+                      "container '" + machine.name + "' is not registered as a machine: " + registered.error().message,
+                      ""});
+}
+
+Result<void> Daemon::run() {
+    if (const int r = sd_event_loop(event_.get()); r != 0 && failure_)
+        failure_ =
+            fail(r < 0 ? os_error(-r, "the event loop failed")
+                       : Error{std::errc::connection_reset, "lost the system bus", "it is started again by systemd"});
+    sd_notify(0, "STOPPING=1");
+    return std::move(failure_);
+}
+
+/// SIGCHLD is waited for by sd-event; the other two end the loop.
+Result<EventLoop> make_event_loop() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int signal : {SIGCHLD, SIGTERM, SIGINT})
+        ::sigaddset(&set, signal);
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+    sd_event* raw = nullptr;
+    int r = sd_event_default(&raw);
+    EventLoop event{raw};
+    for (const int signal : {SIGTERM, SIGINT})
+        if (r >= 0)
+            r = sd_event_add_signal(raw, nullptr, signal, nullptr, nullptr);
+    if (r < 0)
+        return fail(os_error(-r, "cannot make an event loop"));
+    return event;
+}
+
+Result<Bus> connect(sd_event* event) {
+    sd_bus* raw = nullptr;
+    int r = sd_bus_open_system_with_description(&raw, "ctrd");
+    Bus bus{raw};
+    if (r >= 0)
+        r = sd_bus_set_exit_on_disconnect(raw, true);
+    if (r >= 0)
+        r = sd_bus_attach_event(raw, event, SD_EVENT_PRIORITY_NORMAL);
+    if (r < 0)
+        return fail(os_error(-r, "cannot reach the system bus"));
+    return bus;
+}
+
+} // namespace
+
+Result<void> run_daemon() {
+    auto event = TRY(make_event_loop());
+    auto bus = TRY(connect(event.get()));
+    Daemon daemon{std::move(event), std::move(bus)};
+    TRY_VOID(daemon.start());
+    return daemon.run();
+}
+
+} // namespace ctrd::bus

@@ -1,0 +1,99 @@
+#include "ctrd/bus/handover.hpp"
+
+#include "ctrd/base/names.hpp"
+#include "ctrd/bus/bind_watch.hpp"
+#include "ctrd/bus/log.hpp"
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace ctrd::bus {
+namespace {
+
+constexpr std::size_t most_peers = 64;
+constexpr std::size_t largest_message = 4096;
+
+/// The socket's mode says the same; this holds whatever became of the mode.
+bool is_root(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0;
+}
+
+} // namespace
+
+Result<HandoverMessage> parse_handover(std::string_view json) {
+    const auto document = nlohmann::json::parse(json, nullptr, false);
+    if (!document.is_object() || !document.contains("name") || !document["name"].is_string() ||
+        !document.contains("leader") || !document["leader"].is_number_unsigned())
+        return fail(bad_input("malformed message"));
+    HandoverMessage message{document["name"].get<std::string>(), document["leader"].get<pid_t>()};
+    TRY_VOID(check_container_name(message.name));
+    if (message.leader <= 0)
+        return fail(bad_input("malformed message"));
+    return message;
+}
+
+Result<void> Handover::listen(UniqueFd socket) {
+    ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
+    sd_event_source* source = nullptr;
+    if (const int r = sd_event_add_io(event_, &source, socket.get(), EPOLLIN, on_connection, this); r < 0)
+        return fail(os_error(-r, "cannot watch the hand-over socket"));
+    source_.reset(source);
+    socket_ = std::move(socket);
+    return {};
+}
+
+void Handover::accept() {
+    UniqueFd socket{::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+    if (!socket) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            log_warning(os_error(errno, "cannot accept a hand-over"));
+        return;
+    }
+    if (!is_root(socket.get()) || peers_.size() >= most_peers) {
+        log_warning("refused a hand-over: it came from somebody else than root, or there are too many at once");
+        return;
+    }
+    auto& peer = peers_.emplace_back(Peer{this, std::move(socket), {}});
+    sd_event_source* source = nullptr;
+    if (const int r = sd_event_add_io(event_, &source, peer.socket.get(), EPOLLIN, on_message, &peer); r < 0) {
+        log_warning(os_error(-r, "cannot watch a hand-over"));
+        peers_.pop_back();
+        return;
+    }
+    peer.source.reset(source);
+}
+
+Result<void> Handover::receive(int socket) {
+    auto received = TRY(receive_fds(socket, largest_message, MSG_DONTWAIT));
+    if (received.data.empty())
+        return {}; // ctr-run was ended before it spoke
+    const auto message = TRY(parse_handover(received.data));
+    UniqueFd notify_fd;
+    if (!received.fds.empty())
+        notify_fd = std::move(received.fds.front());
+    if (notify_fd && !is_notify_fd(notify_fd.get()))
+        return fail(bad_input("container '" + message.name + "': its descriptor is no seccomp listener"));
+    received_(message, std::move(notify_fd));
+    return {};
+}
+
+int Handover::on_connection(sd_event_source*, int, std::uint32_t, void* userdata) noexcept {
+    static_cast<Handover*>(userdata)->accept();
+    return 0;
+}
+
+int Handover::on_message(sd_event_source*, int fd, std::uint32_t, void* userdata) noexcept {
+    auto& peer = *static_cast<Peer*>(userdata);
+    if (auto received = peer.handover->receive(fd).context("hand-over"); !received)
+        log_warning(received.error());
+    peer.handover->peers_.remove_if([&](const Peer& one) { return &one == &peer; });
+    return 0;
+}
+
+} // namespace ctrd::bus

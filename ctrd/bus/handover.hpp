@@ -1,0 +1,48 @@
+// /run/ctrd/handover: ctr-run tells that a container is ready, and hands its seccomp notification descriptor over.
+#pragma once
+
+#include "ctrd/base/fd.hpp"
+#include "ctrd/bus/event.hpp"
+
+#include <sys/types.h>
+
+#include <functional>
+#include <list>
+
+namespace ctrd::bus {
+
+struct HandoverMessage {
+    std::string name{};
+    pid_t leader{0};
+};
+Result<HandoverMessage> parse_handover(std::string_view json);
+
+class Handover {
+public:
+    /// `notify_fd`: none where the container adopts no socket.
+    using Received = std::function<void(const HandoverMessage& message, UniqueFd notify_fd)>;
+    Handover(sd_event* event, Received received) : event_{event}, received_{std::move(received)} {}
+    Handover(const Handover&) = delete;
+    Handover& operator=(const Handover&) = delete;
+
+    Result<void> listen(UniqueFd socket);
+
+private:
+    struct Peer {
+        Handover* handover{nullptr};
+        UniqueFd socket{};
+        EventSource source{};
+    };
+    void accept();
+    Result<void> receive(int socket);
+    static int on_connection(sd_event_source* source, int fd, std::uint32_t events, void* userdata) noexcept;
+    static int on_message(sd_event_source* source, int fd, std::uint32_t events, void* userdata) noexcept;
+
+    sd_event* event_;
+    Received received_;
+    UniqueFd socket_{};
+    EventSource source_{};
+    std::list<Peer> peers_{};
+};
+
+} // namespace ctrd::bus

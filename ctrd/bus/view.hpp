@@ -1,0 +1,54 @@
+// What ctrd says of a container, from what systemd and the declaration say. Pure.
+#pragma once
+
+#include "ctrd/base/result.hpp"
+#include "machined-plugin/unit_facts.hpp"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace ctrd::bus {
+
+struct DeclaredSocket {
+    std::string listen{};
+    std::string deliver{};
+    std::string name{};
+    std::uint32_t port{0};
+    bool operator==(const DeclaredSocket&) const = default;
+};
+
+/// What the compiled config says that everybody may know.
+struct Declaration {
+    std::string source{}; // bundle or rootfs, as declared
+    std::string root{};   // the rootfs on the host; empty where the config has it relative
+    std::vector<DeclaredSocket> sockets{};
+    bool operator==(const Declaration&) const = default;
+};
+
+Result<Declaration> parse_declaration(std::string_view config_json);
+
+struct Container {
+    std::string name{};
+    std::optional<Declaration> declared{}; // nothing: no longer declared, but its unit is not at rest yet
+    systemd::UnitFacts unit{};
+};
+
+/// "stopped", "starting", "running", "stopping" or "failed".
+const char* state_of(const systemd::UnitFacts& unit);
+
+/// The payload's first process; 0 when there is none. While a unit starts its main process may be ctr-run still.
+pid_t leader_of(const systemd::UnitFacts& unit);
+
+/// When it came into its state: CLOCK_REALTIME, microseconds; 0 where systemd does not know it.
+std::uint64_t since_of(const systemd::UnitFacts& unit);
+
+/// Declared, or alive all the same.
+bool is_listed(const Container& container);
+
+/// Why a start did not work, for the user: `job` is the start job's result.
+Error start_failure(const std::string& name, std::string_view job, const systemd::UnitFacts& unit);
+
+} // namespace ctrd::bus

@@ -1,0 +1,18 @@
+// config.json -> Spec. Every string, number and shape is checked here, once: the plan can trust a Spec.
+#pragma once
+
+#include "ctrd/base/result.hpp"
+#include "ctrd/oci/spec.hpp"
+
+namespace ctrd::oci {
+
+/// Largest config.json that is read at all.
+constexpr std::size_t max_config_size = 4U << 20;
+
+/// Errors name the property ("process.user.uid") and, for text that is no JSON, line and column.
+Result<Spec> parse(std::string_view text);
+
+/// process.json of `exec --process`.
+Result<Process> parse_process(std::string_view text);
+
+} // namespace ctrd::oci

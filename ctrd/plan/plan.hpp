@@ -1,0 +1,163 @@
+// What a start will do, as data: made from a checked Spec without a single system call, printed, compared in tests, and
+// then applied step by step by ctrd/runtime. Paths in steps are the container's unless they say "host".
+//
+// The order of `steps` is the order of execution in the child, which begins in its new namespaces with the host's
+// mounts still in view and ends, before identity and exec, pivoted into the rootfs:
+//
+//     loopback, propagation, rootfs, mounts, devices, links, terminal, sysctls, masks, names, pivot, propagation
+#pragma once
+
+#include "ctrd/base/result.hpp"
+#include "ctrd/oci/spec.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace ctrd::plan {
+
+/// MOUNT_ATTR_* to set and to clear, as mount_setattr(2) takes them; the second pair is for the whole tree (rro, ...).
+struct MountAttributes {
+    std::uint64_t set{0};
+    std::uint64_t clear{0};
+    std::uint64_t set_recursive{0};
+    std::uint64_t clear_recursive{0};
+    std::vector<std::uint64_t> propagation{}; // MS_SLAVE, MS_REC|MS_SHARED, ..., in the order given
+};
+
+struct FsOption {
+    std::string key{};
+    std::string value{}; // with `flag`: unused
+    bool flag{false};
+};
+
+struct RaiseLoopback {};
+
+/// mount(2) of a propagation type on the whole tree below "/".
+struct SetPropagation {
+    std::uint64_t flags{0};
+};
+
+/// The rootfs, cloned from the host by the parent, becomes a mount of its own. Everything below is relative to it.
+struct AttachRootfs {
+    std::string host_path{};
+    std::uint64_t propagation{0}; // MS_PRIVATE or MS_SLAVE: never a peer of the host's mount
+};
+
+/// A new instance of a file system: fsopen, fsconfig, fsmount, move_mount.
+struct MountFs {
+    std::string type{};
+    std::string source{};
+    std::string destination{};
+    std::vector<FsOption> options{};
+    MountAttributes attributes{};
+};
+
+/// A piece of the host's tree, cloned by the parent. Its kind (file or folder) decides what is made at `destination`.
+struct BindMount {
+    std::string host_source{};
+    std::string destination{};
+    bool recursive{false};
+    MountAttributes attributes{};
+};
+
+/// The container's own cgroup where it has no cgroup namespace to mount one of its own from.
+struct BindCgroup {
+    std::string destination{};
+    MountAttributes attributes{};
+};
+
+struct MakeDevice {
+    char type{'c'};
+    std::string path{};
+    std::uint32_t major{0};
+    std::uint32_t minor{0};
+    std::uint32_t mode{0666};
+    std::uint32_t uid{0};
+    std::uint32_t gid{0};
+};
+
+struct MakeSymlink {
+    std::string target{};
+    std::string path{};
+};
+
+/// A file becomes /dev/null, a folder an empty read-only tmpfs. Absent: nothing to hide.
+struct MaskPath {
+    std::string path{};
+};
+
+struct ReadonlyPath {
+    std::string path{};
+};
+
+struct ReadonlyRoot {};
+
+/// A new pseudo terminal of the container's own devpts: its slave on /dev/console, its master to the console socket.
+struct AttachTerminal {
+    std::optional<oci::ConsoleSize> size{};
+};
+
+struct SetHostname {
+    std::string name{};
+};
+
+struct SetDomainname {
+    std::string name{};
+};
+
+/// `path` below /proc/sys, written through a procfs of our own that nothing in the rootfs can redirect.
+struct WriteSysctl {
+    std::string path{};
+    std::string value{};
+};
+
+struct PivotRoot {};
+
+using Step = std::variant<RaiseLoopback, SetPropagation, AttachRootfs, MountFs, BindMount, BindCgroup, MakeDevice,
+                          MakeSymlink, AttachTerminal, MaskPath, ReadonlyPath, ReadonlyRoot, SetHostname, SetDomainname,
+                          WriteSysctl, PivotRoot>;
+
+/// A namespace to join: the parent joins all but "mount" itself just before it makes the child.
+struct JoinNamespace {
+    std::string type{};
+    std::string host_path{};
+    std::uint64_t clone_flag{0};
+};
+
+/// Who the payload is and what it runs: shared by a first process and by exec.
+struct ProcessPlan {
+    oci::Process process{};
+    std::vector<std::string> candidates{}; // paths to try for args[0], in this order
+    std::optional<oci::Seccomp> seccomp{};
+};
+
+struct Plan {
+    std::uint64_t clone_flags{0};
+    std::vector<JoinNamespace> joins{};
+    std::vector<oci::IdMapping> uid_mappings{};
+    std::vector<oci::IdMapping> gid_mappings{};
+    std::vector<Step> steps{};
+    ProcessPlan process{};
+    oci::Resources resources{};
+    bool limit_devices{false}; // the device rules are to be enforced in the container's cgroup
+};
+
+/// What a plan depends on besides the spec.
+struct HostFacts {
+    std::string bundle{}; // absolute; relative paths of the spec are below it
+};
+
+/// Pure: no system call, no clock, no environment. `spec.process` must be there.
+Result<Plan> make_plan(const oci::Spec& spec, const HostFacts& host);
+
+/// The process part alone, for `exec`.
+Result<ProcessPlan> make_process_plan(const oci::Process& process, const std::optional<oci::Seccomp>& seccomp);
+
+/// "bind '/srv/www' on '/var/www' (read-only)": the words of the error message, and a line of `ctrctl plan`.
+std::string describe(const Step& step);
+std::string describe(const Plan& plan);
+
+} // namespace ctrd::plan

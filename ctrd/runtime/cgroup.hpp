@@ -1,0 +1,30 @@
+// The container's cgroup: made, limited and removed. Version 2 only.
+#pragma once
+
+#include "ctrd/base/result.hpp"
+#include "ctrd/oci/spec.hpp"
+
+#include <string>
+#include <vector>
+
+namespace ctrd::runtime {
+
+/// The folder of `path` below the mount, made with its parents. Returns the absolute path.
+Result<std::string> create_cgroup(const std::string& path);
+
+/// linux.resources onto the folder's control files. A limit whose controller is missing is an error, not silence.
+Result<void> apply_resources(const std::string& folder, const oci::Resources& resources);
+
+/// BPF_CGROUP_DEVICE: `rules` in order, the last match wins, after the devices that every container needs.
+Result<void> limit_devices(const std::string& folder, const std::vector<oci::DeviceRule>& rules);
+
+/// SIGKILL to everything in it and below (cgroup.kill).
+Result<void> kill_cgroup(const std::string& folder);
+
+/// Removes the folder and what the payload made below it. Waits a moment for processes that are just dying.
+Result<void> remove_cgroup(const std::string& folder);
+
+/// The pids in it and below.
+Result<std::vector<int>> processes_in(const std::string& folder);
+
+} // namespace ctrd::runtime

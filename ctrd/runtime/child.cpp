@@ -1,0 +1,99 @@
+#include "ctrd/runtime/child.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace ctrd::runtime {
+namespace {
+
+/// Blocks until the parent says go. Its death before that is ours: a start leaves no trace.
+void wait_go(const ChildContext& context) noexcept {
+    ::close(context.parent_end);
+    Report message{};
+    ssize_t n = -1;
+    do
+        n = ::read(context.sync, &message, sizeof message);
+    while (n < 0 && errno == EINTR);
+    if (n != sizeof message || message.stage != Stage::go)
+        ::_exit(1);
+}
+
+/// In a new user namespace we are nobody until the maps are written; with them we become its root.
+int become_namespace_root(const ChildContext& context) noexcept {
+    if (context.plan->uid_mappings.empty())
+        return 0;
+    return ::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0 ? errno : 0;
+}
+
+} // namespace
+
+int send_descriptor(int socket, const void* data, std::size_t size, int fd) noexcept {
+    iovec part{const_cast<void*>(data), size};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    return ::sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+bool report(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept {
+    const Report message{stage, index, error};
+    // write(2), not send(2): the payload's seccomp profile may be loaded already, and every profile allows write.
+    return ::write(context.sync, &message, sizeof message) == sizeof message;
+}
+
+void give_up(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept {
+    report(context, stage, index, error);
+    ::_exit(127);
+}
+
+void run_first_process(ChildContext& context) noexcept {
+    // Until exec nobody in a shared pid namespace may look into our descriptors or at our binary (CVE-2019-5736). With
+    // id maps it comes after them: an unprivileged parent may write those only to a process that it could dump.
+    if (context.plan->uid_mappings.empty())
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    wait_go(context);
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    ::umask(0);
+    if (const int err = become_namespace_root(context); err != 0)
+        give_up(context, Stage::identity_failed, static_cast<std::uint32_t>(IdentityStep::ids), err);
+    const auto& steps = context.plan->steps;
+    for (std::uint32_t i = 0; i < steps.size(); ++i)
+        if (const int err = apply_step(context, steps[i], context.prepared->sources[i]); err != 0)
+            give_up(context, Stage::step_failed, i, err);
+    become_payload(context);
+}
+
+void run_exec_process(ChildContext& context) noexcept {
+    const auto must = [&](IdentityStep step, int err) {
+        if (err != 0)
+            give_up(context, Stage::identity_failed, static_cast<std::uint32_t>(step), err);
+    };
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    wait_go(context);
+    ::umask(0);
+    must(IdentityStep::join, ::setns(context.join_pidfd, context.join_flags) < 0 ? errno : 0);
+    if ((context.join_flags & CLONE_NEWUSER) != 0)
+        must(IdentityStep::join, ::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0 ? errno : 0);
+    context.root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    must(IdentityStep::join, context.root < 0 ? errno : 0);
+    if (context.process->process.terminal)
+        must(IdentityStep::terminal, open_terminal(context, context.process->process.console_size));
+    become_payload(context);
+}
+
+} // namespace ctrd::runtime

@@ -1,0 +1,51 @@
+// The child's side of a start: system calls, a number on failure, and nothing else. No allocation, no locale, no NSS,
+// no destructor that matters: after clone(2) the child owns a copy of the parent's memory in an unknown state.
+#pragma once
+
+#include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/prepared.hpp"
+#include "ctrd/runtime/sync.hpp"
+
+namespace ctrd::runtime {
+
+struct ChildContext {
+    const plan::Plan* plan{nullptr}; // null for exec
+    const plan::ProcessPlan* process{nullptr};
+    const Prepared* prepared{nullptr};
+    const PreparedProcess* payload{nullptr};
+    int sync{-1};
+    int parent_end{-1}; // our copy of the parent's end: closed first, or its death would not be seen
+    int start_socket{-1};
+    int console_socket{-1};
+    const int* pass_fds{nullptr}; // all above 3 + pass_count
+    unsigned pass_count{0};
+    bool intercept_bind{false};
+    bool new_keyring{true};
+    int join_pidfd{-1}; // exec: the leader whose namespaces are joined
+    int join_flags{0};
+
+    // While it runs:
+    int root{-1};     // the rootfs; after the pivot "/"
+    int terminal{-1}; // slave of the payload's terminal
+    int mask_tmpfs{-1};
+};
+
+/// The first process of a container: waits for `go`, applies every step, becomes the payload.
+[[noreturn]] void run_first_process(ChildContext& context) noexcept;
+
+/// One more process: joins, becomes the payload.
+[[noreturn]] void run_exec_process(ChildContext& context) noexcept;
+
+/// steps.cpp: one step; 0 or an errno.
+int apply_step(ChildContext& context, const plan::Step& step, const Source& source) noexcept;
+/// terminal.cpp: a new terminal of the container's devpts, its master sent to the console socket; 0 or an errno.
+int open_terminal(ChildContext& context, const std::optional<oci::ConsoleSize>& size) noexcept;
+/// identity.cpp: from session to exec; returns only by reporting a failure and exiting.
+[[noreturn]] void become_payload(ChildContext& context) noexcept;
+
+/// One message with one descriptor; 0 or an errno. What base/fd.hpp does, without allocating.
+int send_descriptor(int socket, const void* data, std::size_t size, int fd) noexcept;
+bool report(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept;
+[[noreturn]] void give_up(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept;
+
+} // namespace ctrd::runtime

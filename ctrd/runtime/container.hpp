@@ -1,0 +1,89 @@
+// The one way by which a container's first process comes to life, for ctr-oci and ctr-run alike:
+//
+//     parse (ctrd/oci) -> make_plan (ctrd/plan) -> Container::spawn -> ... -> Container::go
+//
+// After spawn() the container's PID 1 exists in its namespaces and cgroup and is blocked before its first step; the
+// caller does what must be done at that point (id maps are done already) and calls go(). An error, or destruction
+// before go() has succeeded, kills the child by its pidfd: a start completes or leaves no trace.
+#pragma once
+
+#include "ctrd/base/fd.hpp"
+#include "ctrd/plan/plan.hpp"
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <optional>
+
+namespace ctrd::runtime {
+
+struct SpawnOptions {
+    /// Absolute path of an existing cgroup v2 folder to be born in; empty: stay in the caller's.
+    std::string cgroup{};
+    /// CLONE_PARENT with exit_signal 0: our own parent (the service manager) reaps the child, not we.
+    bool as_sibling{false};
+    /// Where to send the terminal's master end (runc's --console-socket protocol), for process.terminal.
+    int console_socket{-1};
+    /// Descriptors that the payload gets as 3, 4, ... in this order (--preserve-fds, LISTEN_FDS).
+    std::vector<int> pass_fds{};
+    /// LISTEN_PID must be the payload's own pid: with this, LISTEN_FDS=<pass_fds> and LISTEN_PID are added to its
+    /// environment, and LISTEN_FDNAMES=<value>.
+    std::optional<std::string> listen_fdnames{};
+    /// Install the notification filter on bind(2) (ctrd/activation) and hand its descriptor out by take_notify_fd().
+    bool intercept_bind{false};
+    /// Give the payload a session keyring of its own, so that it does not possess the caller's keys.
+    bool new_keyring{true};
+    /// A listening SOCK_SEQPACKET unix socket: the child stops there, all set up, until somebody connects and then
+    /// reports the exec over that connection (`ctr-oci create` / `start`). go() then returns when it is set up.
+    int start_socket{-1};
+};
+
+class Container {
+public:
+    /// Opens what the plan names on the host, makes the process, writes its id maps and limits.
+    static Result<Container> spawn(const plan::Plan& plan, const SpawnOptions& options);
+
+    Container(Container&&) noexcept = default;
+    Container& operator=(Container&&) noexcept = default;
+    ~Container(); // kills the child unless released
+
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
+
+    /// Lets the child apply the plan. Returns when the payload's execve has succeeded (or, with a start_socket, when
+    /// it waits there). A step that fails comes back as a sentence with step, path and cause.
+    Result<void> go(std::chrono::milliseconds timeout);
+
+    /// The seccomp notification descriptor, if intercept_bind was asked for. Valid after go().
+    UniqueFd take_notify_fd() noexcept { return std::move(notify_fd_); }
+
+    /// From here on the child lives on whatever happens to us.
+    void release() noexcept { released_ = true; }
+
+private:
+    Container(const plan::Plan& plan, pid_t pid, UniqueFd pidfd, UniqueFd sync);
+
+    const plan::Plan* plan_;
+    pid_t pid_{-1};
+    UniqueFd pidfd_;
+    UniqueFd sync_;
+    UniqueFd notify_fd_;
+    bool own_child_{true};
+    bool released_{false};
+};
+
+/// `ctr-oci start`: over the connection to the start socket, until the payload's execve has succeeded.
+Result<void> await_start(int connection, const plan::Plan& plan, std::chrono::milliseconds timeout);
+
+/// What `exec` adds to a running container: one more process with the container's own rights.
+struct ExecOptions {
+    int console_socket{-1};
+    std::vector<int> pass_fds{};
+};
+
+/// A process inside the container of `leader`: joins its namespaces and cgroup, then the same identity, capability,
+/// seccomp and exec steps as a first process. Returns its pid (our child) once the exec has succeeded.
+Result<pid_t> exec_in(pid_t leader, const plan::ProcessPlan& process, const ExecOptions& options,
+                      std::chrono::milliseconds timeout);
+
+} // namespace ctrd::runtime

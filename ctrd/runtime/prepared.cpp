@@ -1,0 +1,96 @@
+#include "ctrd/runtime/prepared.hpp"
+
+#include "ctrd/runtime/mount_api.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+namespace ctrd::runtime {
+namespace {
+
+/// In the parent, so that a failure can name the path; on a detached tree, so that nobody ever sees it otherwise.
+Result<void> set_attributes(int tree, const plan::MountAttributes& attributes, const std::string& path) {
+    if (set_mount_attributes(tree, attributes) < 0)
+        return fail(os_error(errno, "cannot set the mount options of '" + path + "'"));
+    return {};
+}
+
+Result<Source> clone_tree(const std::string& path, bool recursive, const plan::MountAttributes& attributes) {
+    Source source;
+    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
+    source.tree = UniqueFd{::open_tree(AT_FDCWD, path.c_str(), flags)};
+    if (!source.tree)
+        return fail(os_error(errno, "'" + path + "'"));
+    struct stat st {};
+    if (::fstat(source.tree.get(), &st) < 0)
+        return fail(os_error(errno, "'" + path + "'"));
+    source.is_folder = S_ISDIR(st.st_mode);
+    TRY_VOID(set_attributes(source.tree.get(), attributes, path));
+    return source;
+}
+
+struct Open {
+    const std::string& cgroup;
+
+    Result<Source> operator()(const plan::AttachRootfs& step) const {
+        constexpr std::uint64_t ms_rec = 16384;
+        auto source = clone_tree(step.host_path, true, {.propagation = {step.propagation | ms_rec}});
+        if (!source)
+            return std::move(source).context("cannot open the rootfs");
+        if (!source->is_folder)
+            return fail(os_error(ENOTDIR, "cannot open the rootfs: '" + step.host_path + "'"));
+        return source;
+    }
+    Result<Source> operator()(const plan::BindMount& step) const {
+        return clone_tree(step.host_source, step.recursive, step.attributes).context(plan::describe(step));
+    }
+    Result<Source> operator()(const plan::BindCgroup& step) const {
+        return clone_tree(cgroup, false, step.attributes).context(plan::describe(step));
+    }
+    Result<Source> operator()(const auto&) const { return Source{}; }
+};
+
+char* mutable_text(const std::string& text) {
+    return const_cast<char*>(text.c_str()); // execve promises not to write
+}
+
+} // namespace
+
+Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan) {
+    PreparedProcess result;
+    for (const std::string& arg : plan.process.args)
+        result.argv.push_back(mutable_text(arg));
+    for (const std::string& entry : plan.process.env)
+        result.envp.push_back(mutable_text(entry));
+    for (const std::string& path : plan.candidates)
+        result.candidates.push_back(path.c_str());
+    result.argv.push_back(nullptr);
+    result.envp.push_back(nullptr);
+    result.groups = plan.process.user.additional_gids;
+    if (plan.seccomp)
+        result.seccomp = TRY(compile_seccomp(*plan.seccomp));
+    return result;
+}
+
+void add_listen_environment(PreparedProcess& process, std::size_t count, const std::string& names) {
+    process.own_environment = {"LISTEN_FDS=" + std::to_string(count), "LISTEN_FDNAMES=" + names,
+                               "LISTEN_PID=0000000000"};
+    process.envp.pop_back();
+    for (const std::string& entry : process.own_environment)
+        process.envp.push_back(mutable_text(entry));
+    process.envp.push_back(nullptr);
+    process.listen_pid = mutable_text(process.own_environment.back()) + sizeof "LISTEN_PID=" - 1;
+}
+
+Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup) {
+    Prepared result;
+    result.sources.reserve(plan.steps.size());
+    for (const plan::Step& step : plan.steps)
+        result.sources.push_back(TRY(std::visit(Open{cgroup}, step)));
+    result.process = TRY(prepare_process(plan.process));
+    return result;
+}
+
+} // namespace ctrd::runtime

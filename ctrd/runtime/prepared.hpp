@@ -1,0 +1,40 @@
+// Everything of a plan that needs the host: opened or compiled by the parent, with full error context, and handed to
+// the child as descriptors and plain memory. Errors here leave nothing behind but destructors.
+#pragma once
+
+#include "ctrd/base/fd.hpp"
+#include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/seccomp.hpp"
+
+#include <optional>
+#include <vector>
+
+namespace ctrd::runtime {
+
+/// A detached mount for a BindMount, BindCgroup or AttachRootfs step; other steps have none.
+struct Source {
+    UniqueFd tree{};
+    bool is_folder{false};
+};
+
+/// args, env and candidates as execve wants them; seccomp as the kernel wants it.
+struct PreparedProcess {
+    std::vector<char*> argv{};
+    std::vector<char*> envp{};
+    std::vector<const char*> candidates{};
+    std::vector<std::uint32_t> groups{};
+    std::optional<SeccompFilter> seccomp{};
+    std::vector<std::string> own_environment{}; // LISTEN_*
+    char* listen_pid{nullptr};                  // digits of LISTEN_PID=, written by the child
+};
+
+struct Prepared {
+    std::vector<Source> sources{}; // one per step
+    PreparedProcess process{};
+};
+
+Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup);
+Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan);
+void add_listen_environment(PreparedProcess& process, std::size_t count, const std::string& names);
+
+} // namespace ctrd::runtime

@@ -1,0 +1,242 @@
+#include "ctrd/base/rooted.hpp"
+#include "ctrd/runtime/child.hpp"
+#include "ctrd/runtime/mount_api.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+namespace ctrd::runtime {
+namespace {
+
+const std::vector<plan::FsOption> no_options;
+
+/// Where a symbolic link in the image would put the kernel's own file systems or devices somewhere unexpected, none
+/// is followed: the start is refused with ELOOP.
+std::uint64_t strictness(const char* path) noexcept {
+    for (const char* place : {"/proc", "/sys", "/dev"}) {
+        const std::size_t length = std::strlen(place);
+        if (std::strncmp(path, place, length) == 0 && (path[length] == '\0' || path[length] == '/'))
+            return RESOLVE_NO_SYMLINKS;
+    }
+    return 0;
+}
+
+int mount_point(const ChildContext& context, const char* path, bool is_folder) noexcept {
+    return is_folder ? rooted::make_dirs_raw(context.root, path, 0755, strictness(path))
+                     : rooted::make_file_raw(context.root, path, 0644, strictness(path));
+}
+
+/// Attaches and closes both; 0 or an errno.
+int attach_and_close(int tree, int target) noexcept {
+    int err = 0;
+    if (tree < 0 || target < 0 || attach(tree, target) < 0)
+        err = errno;
+    if (tree >= 0)
+        ::close(tree);
+    if (target >= 0)
+        ::close(target);
+    return err;
+}
+
+int attach_at(const ChildContext& context, int tree, const char* path, bool is_folder) noexcept {
+    const int target = mount_point(context, path, is_folder);
+    if (target < 0)
+        return errno;
+    const int err = attach(tree, target) < 0 ? errno : 0;
+    ::close(target);
+    return err;
+}
+
+/// The host's /dev/null as a detached mount: the steps run before the pivot, so this path is the host's and not the
+/// image's. Checked all the same.
+int clone_null_device() noexcept {
+    const int tree = ::open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    struct stat st {};
+    if (tree >= 0 && (::fstat(tree, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))) {
+        ::close(tree);
+        errno = ENODEV;
+        return -1;
+    }
+    return tree;
+}
+
+/// One empty read-only tmpfs serves all masked folders: the first is attached, the others are clones of it.
+int empty_folder(ChildContext& context) noexcept {
+    if (context.mask_tmpfs >= 0)
+        return clone_mount(context.mask_tmpfs, false);
+    static const plan::MountAttributes read_only{MOUNT_ATTR_RDONLY, 0, 0, 0, {}};
+    const int tree = make_fs("tmpfs", "tmpfs", no_options, read_only);
+    context.mask_tmpfs = ::fcntl(tree, F_DUPFD_CLOEXEC, 3);
+    return tree;
+}
+
+/// What an existing path in the rootfs is; -1 with ENOENT or ENOTDIR: it does not exist.
+int open_existing(const ChildContext& context, const char* path) noexcept {
+    return rooted::open_raw(context.root, path, O_PATH);
+}
+
+bool is_absent(int err) noexcept { return err == ENOENT || err == ENOTDIR; }
+
+struct Apply {
+    ChildContext& context;
+    const Source& source;
+
+    int operator()(const plan::RaiseLoopback&) const noexcept {
+        const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+            return errno;
+        ifreq request{};
+        std::memcpy(request.ifr_name, "lo", sizeof "lo");
+        request.ifr_flags = IFF_UP;
+        const int err = ::ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? errno : 0;
+        ::close(fd);
+        return err;
+    }
+
+    int operator()(const plan::SetPropagation& step) const noexcept {
+        return ::mount(nullptr, "/", nullptr, step.flags, nullptr) < 0 ? errno : 0;
+    }
+
+    /// Attached on top of "/": the one folder that exists everywhere and that a mapped root may always pass through.
+    /// Paths below are relative to the descriptor, the host's own paths still begin at the old root underneath.
+    int operator()(const plan::AttachRootfs&) const noexcept {
+        context.root = source.tree.get();
+        return ::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
+    }
+
+    int operator()(const plan::MountFs& step) const noexcept {
+        const int tree = make_fs(step.type.c_str(), step.source.c_str(), step.options, step.attributes);
+        if (tree < 0)
+            return errno;
+        return attach_and_close(tree, mount_point(context, step.destination.c_str(), true));
+    }
+
+    int operator()(const plan::BindMount& step) const noexcept {
+        return attach_at(context, source.tree.get(), step.destination.c_str(), source.is_folder);
+    }
+
+    int operator()(const plan::BindCgroup& step) const noexcept {
+        return attach_at(context, source.tree.get(), step.destination.c_str(), true);
+    }
+
+    int operator()(const plan::MakeDevice& step) const noexcept {
+        const char* name = nullptr;
+        const int folder = open_parent(step.path.c_str(), &name);
+        if (folder < 0)
+            return errno;
+        const mode_t type = step.type == 'c' ? S_IFCHR : step.type == 'b' ? S_IFBLK : S_IFIFO;
+        int err = ::mknodat(folder, name, type | step.mode, makedev(step.major, step.minor)) < 0 ? errno : 0;
+        if (err == EEXIST)
+            err = is_device(folder, name, type, makedev(step.major, step.minor)) ? 0 : EEXIST;
+        else if (err == 0 && (step.uid != 0 || step.gid != 0) &&
+                 ::fchownat(folder, name, step.uid, step.gid, AT_SYMLINK_NOFOLLOW) < 0)
+            err = errno;
+        ::close(folder);
+        return err;
+    }
+
+    int operator()(const plan::MakeSymlink& step) const noexcept {
+        const char* name = nullptr;
+        const int folder = open_parent(step.path.c_str(), &name);
+        if (folder < 0)
+            return errno;
+        const int err = ::symlinkat(step.target.c_str(), folder, name) < 0 ? errno : 0;
+        ::close(folder);
+        return err == EEXIST ? 0 : err; // an image may bring its own, and only harms itself
+    }
+
+    int operator()(const plan::AttachTerminal& step) const noexcept {
+        if (const int err = open_terminal(context, step.size); err != 0)
+            return err;
+        return attach_and_close(clone_mount(context.terminal, false), mount_point(context, "/dev/console", false));
+    }
+
+    int operator()(const plan::MaskPath& step) const noexcept {
+        const int target = open_existing(context, step.path.c_str());
+        if (target < 0)
+            return is_absent(errno) ? 0 : errno;
+        struct stat st {};
+        if (::fstat(target, &st) < 0)
+            return errno;
+        return attach_and_close(S_ISDIR(st.st_mode) ? empty_folder(context) : clone_null_device(), target);
+    }
+
+    int operator()(const plan::ReadonlyPath& step) const noexcept {
+        const int target = open_existing(context, step.path.c_str());
+        if (target < 0)
+            return is_absent(errno) ? 0 : errno;
+        const int tree = clone_mount(target, true);
+        if (tree >= 0 && make_read_only(tree, true) < 0)
+            return errno;
+        return attach_and_close(tree, target);
+    }
+
+    int operator()(const plan::ReadonlyRoot&) const noexcept {
+        return make_read_only(context.root, false) < 0 ? errno : 0;
+    }
+
+    int operator()(const plan::SetHostname& step) const noexcept {
+        return ::sethostname(step.name.data(), step.name.size()) < 0 ? errno : 0;
+    }
+
+    int operator()(const plan::SetDomainname& step) const noexcept {
+        return ::setdomainname(step.name.data(), step.name.size()) < 0 ? errno : 0;
+    }
+
+    int operator()(const plan::WriteSysctl& step) const noexcept {
+        char path[PATH_MAX] = "sys/";
+        if (step.path.size() >= sizeof path - 4)
+            return ENAMETOOLONG;
+        std::memcpy(path + 4, step.path.data(), step.path.size());
+        return write_proc(path, step.value.data(), step.value.size());
+    }
+
+    /// pivot_root(".", "."): the old root lands on top of the new one and is unmounted from there.
+    int operator()(const plan::PivotRoot&) const noexcept {
+        if (::fchdir(context.root) < 0 || ::syscall(SYS_pivot_root, ".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0 ||
+            ::chdir("/") < 0)
+            return errno;
+        return 0;
+    }
+
+private:
+    /// The folder of `path` (made if need be) and its last component.
+    int open_parent(const char* path, const char** name) const noexcept {
+        const char* slash = std::strrchr(path, '/');
+        char folder[PATH_MAX];
+        const auto length = static_cast<std::size_t>(slash - path);
+        if (length >= sizeof folder || slash[1] == '\0') {
+            errno = EINVAL;
+            return -1;
+        }
+        std::memcpy(folder, path, length);
+        folder[length] = '\0';
+        *name = slash + 1;
+        return rooted::make_dirs_raw(context.root, length == 0 ? "/" : folder, 0755, strictness(folder));
+    }
+
+    static bool is_device(int folder, const char* name, mode_t type, dev_t number) noexcept {
+        struct stat st {};
+        return ::fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & S_IFMT) == type &&
+               (type == S_IFIFO || st.st_rdev == number);
+    }
+};
+
+} // namespace
+
+int apply_step(ChildContext& context, const plan::Step& step, const Source& source) noexcept {
+    return std::visit(Apply{context, source}, step);
+}
+
+} // namespace ctrd::runtime

@@ -1,0 +1,165 @@
+#include "ctrd/store/records.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/names.hpp"
+#include "ctrd/base/process.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+namespace ctrd::store {
+namespace {
+
+using Json = nlohmann::json;
+
+struct CloseDir {
+    void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+Result<void> check_id(const std::string& id) {
+    if (is_container_id(id))
+        return {};
+    return fail(bad_input("'" + id + "' is not a container id", "use letters, digits and '_', '+', '-', '.'"));
+}
+
+bool is_zombie(pid_t pid) {
+    const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+    const auto at = stat ? stat->rfind(')') : std::string::npos;
+    return at == std::string::npos || at + 2 >= stat->size() || (*stat)[at + 2] == 'Z' || (*stat)[at + 2] == 'X';
+}
+
+bool is_frozen(const std::string& cgroup) {
+    const auto events = read_file(cgroup + "/cgroup.events");
+    return events && events->find("frozen 1") != std::string::npos;
+}
+
+} // namespace
+
+std::string_view to_string(Status status) {
+    switch (status) {
+    case Status::creating:
+        return "creating";
+    case Status::created:
+        return "created";
+    case Status::running:
+        return "running";
+    case Status::paused:
+        return "paused";
+    case Status::stopped:
+        return "stopped";
+    }
+    return "unknown";
+}
+
+std::string Records::default_root() {
+    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    return ::geteuid() == 0 || runtime == nullptr ? "/run/ctr-oci" : std::string{runtime} + "/ctr-oci";
+}
+
+Result<void> Records::reserve(const std::string& id) const {
+    TRY_VOID(check_id(id));
+    TRY_VOID(make_dirs(root_, 0700));
+    if (::mkdir(folder(id).c_str(), 0700) == 0)
+        return {};
+    if (errno == EEXIST)
+        return fail(Error{std::errc::file_exists, "a container with the id '" + id + "' exists already",
+                          "remove it by 'delete " + id + "', or take another id"});
+    return fail(os_error(errno, "cannot make '" + folder(id) + "'"));
+}
+
+Result<void> Records::save(const Record& record) const {
+    const Json json{{"id", record.id},
+                    {"version", record.version},
+                    {"bundle", record.bundle},
+                    {"rootfs", record.rootfs},
+                    {"created", record.created},
+                    {"owner", record.owner},
+                    {"cgroup", record.cgroup},
+                    {"cgroup_is_ours", record.cgroup_is_ours},
+                    {"pid", record.pid},
+                    {"start_time", record.start_time},
+                    {"annotations", record.annotations}};
+    return write_atomic(folder(record.id) + "/record.json", json.dump(), 0600);
+}
+
+Result<Record> Records::load(const std::string& id) const {
+    TRY_VOID(check_id(id));
+    auto text = read_file(folder(id) + "/record.json");
+    if (!text && text.error().code == std::errc::no_such_file_or_directory) {
+        if (::access(folder(id).c_str(), F_OK) == 0) {
+            Record record; // reserved, and its creator is at work or died
+            record.id = id;
+            return record;
+        }
+        return fail(Error{std::errc::no_such_file_or_directory, "there is no container with the id '" + id + "'",
+                          "'list' shows those that are there"});
+    }
+    const Json json = Json::parse(TRY(std::move(text)), nullptr, false);
+    if (!json.is_object())
+        return fail(bad_input("the record of container '" + id + "' is damaged: '" + folder(id) + "/record.json'"));
+    Record record;
+    try { // a member of the wrong type: not written by us
+        record.id = json.value("id", id);
+        record.version = json.value("version", "");
+        record.bundle = json.value("bundle", "");
+        record.rootfs = json.value("rootfs", "");
+        record.created = json.value("created", "");
+        record.owner = json.value("owner", "");
+        record.cgroup = json.value("cgroup", "");
+        record.cgroup_is_ours = json.value("cgroup_is_ours", false);
+        record.pid = json.value("pid", 0);
+        record.start_time = json.value("start_time", std::uint64_t{0});
+        record.annotations = json.value("annotations", std::map<std::string, std::string>{});
+    } catch (const Json::exception&) {
+        return fail(bad_input("the record of container '" + id + "' is damaged: '" + folder(id) + "/record.json'"));
+    }
+    return record;
+}
+
+Result<void> Records::remove(const std::string& id) const {
+    TRY_VOID(check_id(id));
+    const std::string path = folder(id);
+    const std::unique_ptr<DIR, CloseDir> dir{::opendir(path.c_str())};
+    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr)
+        if (std::string_view name = entry->d_name; name != "." && name != "..")
+            ::unlinkat(::dirfd(dir.get()), entry->d_name, 0);
+    if (::rmdir(path.c_str()) < 0 && errno != ENOENT)
+        return fail(os_error(errno, "cannot remove '" + path + "'"));
+    return {};
+}
+
+std::vector<std::string> Records::ids() const {
+    std::vector<std::string> result;
+    const std::unique_ptr<DIR, CloseDir> dir{::opendir(root_.c_str())};
+    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr)
+        if (entry->d_type == DT_DIR && is_container_id(entry->d_name))
+            result.emplace_back(entry->d_name);
+    std::ranges::sort(result);
+    return result;
+}
+
+bool is_alive(const Record& record) {
+    if (record.pid <= 0)
+        return false;
+    const auto started = start_time(record.pid);
+    return started && *started == record.start_time && !is_zombie(record.pid);
+}
+
+Status Records::status(const Record& record) const {
+    if (record.pid == 0)
+        return Status::creating;
+    if (!is_alive(record))
+        return Status::stopped;
+    if (::access((folder(record.id) + "/start.sock").c_str(), F_OK) == 0)
+        return Status::created;
+    return is_frozen(record.cgroup) ? Status::paused : Status::running;
+}
+
+} // namespace ctrd::store

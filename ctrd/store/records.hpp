@@ -1,0 +1,58 @@
+// What ctr-oci remembers of a container between its commands: one folder per container below a root that only its owner
+// may enter. The record says what was asked for; whether the process lives is asked of the kernel each time.
+//
+//     <root>/<id>/record.json   written whole or not at all
+//     <root>/<id>/config.json   the configuration as it was at create
+//     <root>/<id>/start.sock    there from create until start
+#pragma once
+
+#include "ctrd/base/fd.hpp"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+
+namespace ctrd::store {
+
+enum class Status { creating, created, running, paused, stopped };
+std::string_view to_string(Status status);
+
+struct Record {
+    std::string id{};
+    std::string version{};
+    std::string bundle{};
+    std::string rootfs{};
+    std::string created{}; // RFC 3339
+    std::string owner{};
+    std::string cgroup{};       // absolute folder
+    bool cgroup_is_ours{false}; // made by us: removed by us. A scope is the service manager's.
+    pid_t pid{0};
+    std::uint64_t start_time{0}; // with the pid it names one process for good
+    std::map<std::string, std::string> annotations{};
+};
+
+class Records {
+public:
+    /// $XDG_RUNTIME_DIR/ctr-oci without root, /run/ctr-oci with.
+    static std::string default_root();
+    explicit Records(std::string root) : root_{std::move(root)} {}
+
+    /// Takes the id: EEXIST if it is in use.
+    Result<void> reserve(const std::string& id) const;
+    Result<void> save(const Record& record) const;
+    Result<Record> load(const std::string& id) const;
+    Result<void> remove(const std::string& id) const;
+    [[nodiscard]] std::vector<std::string> ids() const;
+    [[nodiscard]] std::string folder(const std::string& id) const { return root_ + "/" + id; }
+
+    [[nodiscard]] Status status(const Record& record) const;
+
+private:
+    std::string root_;
+};
+
+/// Whether the recorded process still exists and is no zombie.
+bool is_alive(const Record& record);
+
+} // namespace ctrd::store

@@ -1,0 +1,145 @@
+#include "helpers.hpp"
+
+using namespace ctrd;
+using namespace ctrd::config;
+
+TEST_CASE("an unknown key is reported with file, line, column and the nearest known key", "[config]") {
+    CHECK(problems_of("comand = [\"/bin/true\"]\nrootfs = \"/srv/web\"\ncommand = [\"/x\"]\n") ==
+          "web.toml:1:1: unknown key 'comand'\n  hint: did you mean 'command'?");
+    CHECK(problems_of(declaration("\n[[socket]]\nlisten = \"80\"\n  prot = 80\n")) ==
+          "web.toml:6:3: unknown key 'prot' in [socket]\n  hint: did you mean 'port'?");
+    CHECK(problems_of(declaration("[resources]\nmemory-mex = \"1G\"\n")) ==
+          "web.toml:4:1: unknown key 'memory-mex' in [resources]\n  hint: did you mean 'memory-max'?");
+}
+
+TEST_CASE("all mistakes are reported, not only the first", "[config]") {
+    const auto spec =
+        parse_one("rootfs = \"srv\"\nuser = \"+0\"\ncommand = \"/bin/true\"\nfoo = 1\nstart = \"connection\"\n");
+    REQUIRE_FALSE(spec.has_value());
+    CHECK(spec.error().size() == 5);
+    const auto text = to_text(spec.error());
+    for (const auto* part :
+         {"web.toml:1:10: 'rootfs': 'srv' is not an absolute path",
+          "web.toml:2:8: 'user': ", "web.toml:3:11: 'command' must be an array of strings, not a string",
+          "web.toml:4:1: unknown key 'foo'", "web.toml:5:9: 'start' = \"connection\" needs a [[socket]]"})
+        CHECK_THAT(text, Catch::Contains(part));
+}
+
+TEST_CASE("text that is no TOML is reported with its place", "[config]") {
+    CHECK_THAT(problems_of("rootfs = \"/srv\"\ncommand = [\n"), Catch::StartsWith("web.toml:2:13: not valid TOML: "));
+    CHECK_THAT(problems_of("a = 1\na = 2\n"), Catch::StartsWith("web.toml:2:"));
+    CHECK_THAT(problems_of("a = \"\xff\"\n"), Catch::Contains("not valid TOML"));
+    CHECK_THAT(problems_of("a = " + std::string(100000, '[')), Catch::Contains("not valid TOML"));
+}
+
+TEST_CASE("exactly one of rootfs and bundle is wanted", "[config]") {
+    CHECK_THAT(problems_of(""), Catch::Contains("neither 'rootfs' nor 'bundle' is given"));
+    CHECK_THAT(problems_of("rootfs = \"/a\"\nbundle = \"/b\"\ncommand = [\"/x\"]\n"),
+               Catch::Contains("web.toml:2:10: 'rootfs' and 'bundle' are both given"));
+    CHECK_THAT(problems_of("rootfs = \"/a\"\n"), Catch::Contains("'command' is missing"));
+    CHECK(problems_of("bundle = \"/b\"\n").empty());
+    CHECK_THAT(problems_of("rootfs = \"//\"\ncommand = [\"/x\"]\n"), Catch::Contains("host's own root"));
+}
+
+TEST_CASE("what is not in this version is refused by name", "[config]") {
+    CHECK(problems_of("image = \"debian:12\"\n") ==
+          "web.toml:1:1: 'image' is not in this version of ctrd: unpack the image and name it as 'rootfs' or 'bundle'");
+    for (const auto* line :
+         {"standby = \"created\"", "idle-timeout = \"5min\"", "deliver = \"proxy\"", "type = \"datagram\""}) {
+        INFO(line);
+        CHECK_THAT(problems_of(declaration("[[socket]]\nlisten = \"80\"\n" + std::string{line} + "\n")),
+                   Catch::StartsWith("web.toml:5:") && Catch::Contains("not in this version of ctrd"));
+    }
+}
+
+TEST_CASE("a value of the wrong type is reported where it stands", "[config]") {
+    for (const auto* line :
+         {"read-only = \"yes\"", "user = true", "capabilities = \"ALL\"", "hostname = 5", "environment = 5",
+          "resources = []", "socket = 5", "mount = {}", "command = [1]", "stop-timeout = 1.5", "start = 1979-05-27"}) {
+        INFO(line);
+        CHECK_THAT(problems_of("rootfs = \"/srv/web\"\n" + std::string{line} + "\n"), Catch::Contains("web.toml:2:"));
+    }
+}
+
+TEST_CASE("a word that is none of the choices is answered with the nearest one", "[config]") {
+    CHECK_THAT(problems_of(declaration("network = \"hots\"\n")), Catch::Contains("did you mean \"host\"?"));
+    CHECK_THAT(problems_of(declaration("restart = \"on-failur\"\n")), Catch::Contains("did you mean \"on-failure\"?"));
+    CHECK_THAT(problems_of(declaration("start = \"xyzzy\"\n")),
+               Catch::Contains("it is one of \"boot\", \"connection\", \"manual\""));
+    CHECK_THAT(problems_of(declaration("capabilities = [\"NET_ADMNI\"]\n")),
+               Catch::Contains("did you mean \"CAP_NET_ADMIN\"?"));
+    CHECK_THAT(problems_of(declaration("stop-signal = \"SIGTREM\"\n")), Catch::Contains("'SIGTREM' is not a signal"));
+}
+
+TEST_CASE("nothing in the environment can make a second variable or line", "[config]") {
+    CHECK_THAT(problems_of(declaration("[environment]\nHOME = \"/x\\nroot2::0:0\"\n")),
+               Catch::Contains("web.toml:4:8: the value of 'HOME'"));
+    CHECK_THAT(problems_of(declaration("[environment]\n\"A=B\" = \"c\"\n")), Catch::Contains("'A=B' is not a name"));
+    CHECK_THAT(problems_of(declaration("[environment]\n\"\" = \"c\"\n")), Catch::Contains("is not a name"));
+    CHECK_THAT(problems_of(declaration("[environment]\nA = \"x\\u0000y\"\n")), Catch::Contains("NUL"));
+    CHECK(problems_of(declaration("[environment]\nA = \"tab\\there, spaces and = too\"\n")).empty());
+}
+
+TEST_CASE("a mount goes to a place of the container's own", "[config]") {
+    const auto with_target = [](const std::string& target) {
+        return problems_of(declaration("[[mount]]\nsource = \"/srv/x\"\ntarget = \"" + target + "\"\n"));
+    };
+    CHECK(with_target("/data").empty());
+    for (const auto* bad :
+         {"/", "//", "/proc", "/proc/sys", "/sys/fs/cgroup", "/dev/pts/0", "data", "/a/../proc", ""}) {
+        INFO(bad);
+        CHECK_FALSE(with_target(bad).empty());
+    }
+    CHECK_THAT(problems_of(declaration("[[mount]]\ntarget = \"/x\"\n")),
+               Catch::Contains("a bind mount needs 'source'"));
+    CHECK_THAT(problems_of(declaration("[[mount]]\ntype = \"tmpfs\"\nsource = \"/y\"\ntarget = \"/x\"\n")),
+               Catch::Contains("a tmpfs has no 'source'"));
+    CHECK_THAT(problems_of(declaration("[[mount]]\nsource = \"/y\"\ntarget = \"/x\"\noptions = [\"rshared\"]\n")),
+               Catch::Contains("'rshared' is not an option"));
+    CHECK_THAT(problems_of(declaration("[[mount]]\ntype = \"tmpfs\"\ntarget = \"/x\"\noptions = [\"size=1m,suid\"]\n")),
+               Catch::Contains("is not an option"));
+}
+
+TEST_CASE("sockets that would be in each other's way are refused", "[config]") {
+    const auto two = [](const std::string& a, const std::string& b) {
+        return problems_of(declaration("[[socket]]\n" + a + "\n[[socket]]\n" + b + "\n"));
+    };
+    CHECK_THAT(two("listen = \"80\"", "listen = \"80\""), Catch::Contains("side by side"));
+    CHECK_THAT(two("listen = \"80\"", "listen = \"127.0.0.1:80\""), Catch::Contains("side by side"));
+    CHECK_THAT(two("listen = \"8080\"\nport = 80", "listen = \"8443\"\nport = 80"),
+               Catch::Contains("would both take the place of port 80"));
+    CHECK_THAT(two("listen = \"80\"\nname = \"a\"", "listen = \"81\"\nname = \"a\""),
+               Catch::Contains("two sockets are named 'a'"));
+    CHECK_THAT(two("listen = \"80\"\nbacklog = 5", "listen = \"81\"\nbacklog = 6"),
+               Catch::Contains("share their 'backlog'"));
+    CHECK(two("listen = \"0.0.0.0:80\"", "listen = \"[::]:80\"").empty());
+    CHECK(two("listen = \"127.0.0.1:80\"\nport = 81", "listen = \"127.0.0.2:80\"\nport = 82").empty());
+    CHECK(two("listen = \"80\"", "listen = \"443\"").empty());
+}
+
+TEST_CASE("a path is passed and never adopted", "[config]") {
+    CHECK_THAT(problems_of(declaration("[[socket]]\nlisten = \"/run/x.sock\"\n")), Catch::Contains("can't be adopted"));
+    CHECK(problems_of(declaration("[[socket]]\nlisten = \"/run/x.sock\"\ndeliver = \"pass\"\n")).empty());
+    CHECK_THAT(problems_of(declaration("[[socket]]\nport = 80\n")), Catch::Contains("a [[socket]] needs 'listen'"));
+}
+
+TEST_CASE("the payload's port is the one listened on unless another is named", "[config]") {
+    const auto spec = spec_of(declaration("[[socket]]\nport = 80\nlisten = 8080\n[[socket]]\nlisten = \"[::1]:90\"\n"));
+    CHECK(spec.sockets[0].port == 80);
+    CHECK(spec.sockets[0].listen == "8080");
+    CHECK(spec.sockets[1].port == 90);
+    CHECK(spec.sockets[0].name == "port-8080");
+}
+
+TEST_CASE("timeouts that mean something else to systemd are refused", "[config]") {
+    CHECK_THAT(problems_of(declaration("stop-timeout = 0\n")), Catch::Contains("'stop-timeout' is zero"));
+    CHECK_THAT(problems_of(declaration("ready-timeout = \"infinity\"\n")), Catch::Contains("'ready-timeout'"));
+    CHECK(spec_of(declaration("stop-timeout = \"infinity\"\n")).stop_timeout_us == UnitSpec::infinity);
+}
+
+TEST_CASE("a name that is no container's is refused", "[config]") {
+    for (const auto* bad : {"", "../x", "a_b", "-a", "a..b", "a/b"}) {
+        INFO(bad);
+        CHECK_FALSE(parse(bad, {{"x.toml", declaration()}}).has_value());
+    }
+}

@@ -1,0 +1,95 @@
+#include "config/units.hpp"
+#include "helpers.hpp"
+
+using namespace ctrd;
+using namespace ctrd::config;
+
+namespace {
+
+std::string service_of(const std::string& more) {
+    return file_of(compile_text(declaration(more)), "ctr@web.service.d/50-ctrd.conf");
+}
+std::string socket_of(const std::string& more) {
+    return file_of(compile_text(declaration(more)), "ctr@web.socket.d/50-ctrd.conf");
+}
+
+} // namespace
+
+TEST_CASE("a container without sockets starts at boot, one with sockets on its first connection", "[config]") {
+    const auto plain = compile_text(declaration());
+    CHECK(plain.files.size() == 1);
+    CHECK(has_link(plain, "multi-user.target.wants/ctr@web.service"));
+    const auto socket = compile_text(declaration("[[socket]]\nlisten = \"80\"\n"));
+    CHECK(socket.files.size() == 2);
+    CHECK(has_link(socket, "sockets.target.wants/ctr@web.socket"));
+    CHECK_FALSE(has_link(socket, "multi-user.target.wants/ctr@web.service"));
+    const auto boot = compile_text(declaration("start = \"boot\"\n[[socket]]\nlisten = \"80\"\n"));
+    CHECK(boot.links.size() == 2);
+    CHECK(compile_text(declaration("start = \"manual\"\n[[socket]]\nlisten = \"80\"\n")).links.empty());
+}
+
+TEST_CASE("the service waits for its sockets and for the file systems that it needs", "[config]") {
+    const auto text =
+        service_of("[[socket]]\nlisten = \"80\"\n[[mount]]\nsource = \"/srv/a b\\\"c%\"\ntarget = \"/x\"\n");
+    CHECK_THAT(text, Catch::Contains("\nRequires=ctr@web.socket\nAfter=ctr@web.socket\n"));
+    CHECK_THAT(text, Catch::Contains("\nRequiresMountsFor=\"/srv/web\" \"/srv/a b\\\"c%%\"\n"));
+    CHECK_THAT(text, Catch::Contains("\nSourcePath=web.toml\n"));
+}
+
+TEST_CASE("signals and timeouts become properties of the unit", "[config]") {
+    const auto text = service_of("stop-signal = 3\nstop-timeout = \"1min 500ms\"\nready-timeout = \"20s\"\n");
+    CHECK_THAT(text, Catch::Contains("\nKillSignal=SIGQUIT\nTimeoutStopSec=60500ms\nTimeoutStartSec=25s\n"));
+    CHECK_THAT(service_of("stop-timeout = \"infinity\"\n"), Catch::Contains("\nTimeoutStopSec=infinity\n"));
+}
+
+TEST_CASE("a kill counts for the restart policies that restart after one", "[config]") {
+    CHECK_THAT(service_of(""), !Catch::Contains("Restart"));
+    for (const auto* policy : {"on-failure", "on-abnormal", "on-abort"})
+        CHECK_THAT(service_of("restart = \"" + std::string{policy} + "\"\n"),
+                   Catch::Contains("\nRestart=" + std::string{policy} + "\nRestartForceExitStatus=SIGKILL\n"));
+    CHECK_THAT(service_of("restart = \"on-success\"\n"), Catch::Contains("\nRestartPreventExitStatus=SIGKILL\n"));
+    CHECK_THAT(service_of("restart = \"always\"\n"),
+               Catch::Contains("\nRestart=always\n") && !Catch::Contains("SIGKILL"));
+}
+
+TEST_CASE("resources are written as they were declared", "[config]") {
+    const auto text = service_of("[resources]\nmemory-max = \"512M\"\nmemory-high = \"80%\"\nmemory-swap-max = "
+                                 "0\ncpu-weight = \"idle\"\ncpu-quota = \"150%\"\n"
+                                 "tasks-max = 64\nio-weight = 50\n");
+    CHECK_THAT(text, Catch::Contains("\nMemoryMax=512M\nMemoryHigh=80%\nMemorySwapMax=0\nCPUWeight=idle\nCPUQuota=150%"
+                                     "\nTasksMax=64\nIOWeight=50\n"));
+}
+
+TEST_CASE("no value of a declaration can add a line or a specifier to a unit", "[config]") {
+    CHECK_THAT(service_of("description = \"100% %i\"\n"), Catch::Contains("\nDescription=100%% %%i\n"));
+    CHECK_FALSE(problems_of(declaration("description = \"a\\nExecStartPre=/bin/x\"\n")).empty());
+    CHECK_FALSE(problems_of(declaration("description = \"a\\\\\"\n")).empty());
+    CHECK_FALSE(problems_of("rootfs = \"/srv\\n/x\"\ncommand = [\"/x\"]\n").empty());
+    CHECK_FALSE(problems_of(declaration("[[mount]]\nsource = \"/a\\nb\"\ntarget = \"/x\"\n")).empty());
+    CHECK(unit_word("a\"b\\c%d") == "\"a\\\"b\\\\c%%d\"");
+}
+
+TEST_CASE("the socket unit listens where it was declared, in that order", "[config]") {
+    const auto text = socket_of("[[socket]]\nlisten = \"127.0.0.1:80\"\n[[socket]]\nlisten = \"/run/x "
+                                "y.sock\"\ndeliver = \"pass\"\n[[socket]]\nlisten = \"10.0.0.1:81\"\nbacklog = 7\n");
+    CHECK_THAT(text,
+               Catch::Contains("\nListenStream=127.0.0.1:80\nListenStream=/run/x y.sock\nListenStream=10.0.0.1:81\n"));
+    CHECK_THAT(text, Catch::Contains("\nFreeBind=yes\nRemoveOnStop=yes\nBacklog=7\n"));
+    CHECK_THAT(text, !Catch::Contains("FileDescriptorName") && !Catch::Contains("BindIPv6Only"));
+}
+
+TEST_CASE("a single socket has its name, and a bare port takes IPv4 and IPv6", "[config]") {
+    const auto text = socket_of("[[socket]]\nname = \"http\"\nlisten = \"8080\"\nport = 80\n");
+    CHECK_THAT(text, Catch::Contains("\nListenStream=8080\nFileDescriptorName=http\nBindIPv6Only=both\n") &&
+                         !Catch::Contains("FreeBind"));
+}
+
+TEST_CASE("the same port on IPv4 and IPv6 addresses makes two sockets that do not meet", "[config]") {
+    CHECK_THAT(socket_of("[[socket]]\nlisten = \"0.0.0.0:80\"\n[[socket]]\nlisten = \"[::]:80\"\n"),
+               Catch::Contains("\nBindIPv6Only=ipv6-only\n"));
+    CHECK_FALSE(
+        problems_of(
+            declaration(
+                "[[socket]]\nlisten = \"0.0.0.0:80\"\n[[socket]]\nlisten = \"[::]:80\"\n[[socket]]\nlisten = \"90\"\n"))
+            .empty());
+}

@@ -1,0 +1,198 @@
+#include "ctrd/plan/mount_options.hpp"
+#include "ctrd/plan/plan.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <linux/mount.h>
+#include <linux/sched.h>
+
+#include <algorithm>
+
+using namespace ctrd;
+
+namespace {
+
+constexpr std::uint64_t ms_rec = 16384;
+constexpr std::uint64_t ms_private = 1UL << 18;
+constexpr std::uint64_t ms_slave = 1UL << 19;
+
+oci::Spec minimal() {
+    oci::Spec spec;
+    spec.root_path = "rootfs";
+    spec.process.emplace();
+    spec.process->args = {"sh"};
+    spec.process->cwd = "/";
+    spec.namespaces = {{CLONE_NEWNS, "mount", ""}, {CLONE_NEWPID, "pid", ""}};
+    return spec;
+}
+
+Result<plan::Plan> plan_of(const oci::Spec& spec) { return plan::make_plan(spec, {"/bundle"}); }
+
+template <class S> std::vector<S> steps_of(const plan::Plan& plan) {
+    std::vector<S> result;
+    for (const auto& step : plan.steps)
+        if (const auto* found = std::get_if<S>(&step))
+            result.push_back(*found);
+    return result;
+}
+
+template <class S> std::ptrdiff_t position_of(const plan::Plan& plan) {
+    return std::ranges::find_if(plan.steps, [](const auto& step) { return std::holds_alternative<S>(step); }) -
+           plan.steps.begin();
+}
+
+} // namespace
+
+TEST_CASE("a relative rootfs is the bundle's, and no change of ours propagates to the host", "[plan]") {
+    const auto plan = plan_of(minimal());
+    REQUIRE(plan.has_value());
+    CHECK(steps_of<plan::AttachRootfs>(*plan).at(0).host_path == "/bundle/rootfs");
+    CHECK(steps_of<plan::AttachRootfs>(*plan).at(0).propagation == ms_private);
+    CHECK(steps_of<plan::SetPropagation>(*plan).at(0).flags == (ms_rec | ms_slave));
+    CHECK(position_of<plan::SetPropagation>(*plan) < position_of<plan::AttachRootfs>(*plan));
+}
+
+TEST_CASE("a container has its own mount namespace or is refused", "[plan]") {
+    auto spec = minimal();
+    spec.namespaces = {{CLONE_NEWPID, "pid", ""}};
+    CHECK_FALSE(plan_of(spec).has_value());
+}
+
+TEST_CASE("masks and read-only paths come after all mounts, and the pivot after them", "[plan]") {
+    auto spec = minimal();
+    spec.mounts = {{"/proc", "proc", "proc", {}}};
+    spec.masked_paths = {"/proc/kcore"};
+    spec.readonly_paths = {"/proc/sys"};
+    spec.root_readonly = true;
+    const auto plan = plan_of(spec);
+    REQUIRE(plan.has_value());
+    CHECK(position_of<plan::MountFs>(*plan) < position_of<plan::ReadonlyPath>(*plan));
+    CHECK(position_of<plan::ReadonlyPath>(*plan) < position_of<plan::MaskPath>(*plan));
+    CHECK(position_of<plan::MaskPath>(*plan) < position_of<plan::ReadonlyRoot>(*plan));
+    CHECK(position_of<plan::ReadonlyRoot>(*plan) < position_of<plan::PivotRoot>(*plan));
+}
+
+TEST_CASE("the default devices are made, unless /dev is somebody else's", "[plan]") {
+    auto spec = minimal();
+    CHECK(steps_of<plan::MakeDevice>(*plan_of(spec)).size() == 6);
+    spec.mounts = {{"/dev", "bind", "/dev", {"rbind"}}};
+    CHECK(steps_of<plan::MakeDevice>(*plan_of(spec)).empty());
+    CHECK(steps_of<plan::MakeSymlink>(*plan_of(spec)).empty());
+}
+
+TEST_CASE("in a user namespace devices are bound from the host instead of made", "[plan]") {
+    auto spec = minimal();
+    spec.namespaces.push_back({CLONE_NEWUSER, "user", ""});
+    spec.uid_mappings = spec.gid_mappings = {{0, 100000, 65536}};
+    const auto plan = plan_of(spec);
+    REQUIRE(plan.has_value());
+    CHECK(steps_of<plan::MakeDevice>(*plan).empty());
+    CHECK(steps_of<plan::BindMount>(*plan).size() == 6);
+}
+
+TEST_CASE("id maps and a new user namespace come together or not at all", "[plan]") {
+    auto spec = minimal();
+    spec.uid_mappings = {{0, 100000, 65536}};
+    CHECK_FALSE(plan_of(spec).has_value());
+    spec = minimal();
+    spec.namespaces.push_back({CLONE_NEWUSER, "user", ""});
+    CHECK_FALSE(plan_of(spec).has_value());
+}
+
+TEST_CASE("a tmpfs that is to be read-only turns so only after mounts inside it", "[plan]") {
+    auto spec = minimal();
+    spec.mounts = {{"/dev", "tmpfs", "tmpfs", {"ro", "nosuid"}}, {"/dev/pts", "devpts", "devpts", {}}};
+    const auto plan = plan_of(spec);
+    REQUIRE(plan.has_value());
+    const auto mounts = steps_of<plan::MountFs>(*plan);
+    CHECK((mounts.at(0).attributes.set & MOUNT_ATTR_RDONLY) == 0);
+    CHECK(steps_of<plan::ReadonlyPath>(*plan).at(0).path == "/dev");
+}
+
+TEST_CASE("a bind mount is a slave of the host's unless rootfs and mount both ask for sharing", "[plan]") {
+    auto spec = minimal();
+    spec.mounts = {{"/data", "bind", "/srv", {"rbind", "rshared"}}};
+    CHECK(steps_of<plan::BindMount>(*plan_of(spec)).at(0).attributes.propagation.front() == (ms_rec | ms_slave));
+    spec.rootfs_propagation = "rshared";
+    CHECK(steps_of<plan::BindMount>(*plan_of(spec)).at(0).attributes.propagation.front() != (ms_rec | ms_slave));
+}
+
+TEST_CASE("without a cgroup namespace the container's own cgroup is bound, not the host's hierarchy mounted",
+          "[plan]") {
+    auto spec = minimal();
+    spec.mounts = {{"/sys/fs/cgroup", "cgroup", "cgroup", {"ro"}}};
+    CHECK(steps_of<plan::BindCgroup>(*plan_of(spec)).size() == 1);
+    spec.namespaces.push_back({CLONE_NEWCGROUP, "cgroup", ""});
+    CHECK(steps_of<plan::MountFs>(*plan_of(spec)).at(0).type == "cgroup2");
+}
+
+TEST_CASE("a host name needs a namespace of its own", "[plan]") {
+    auto spec = minimal();
+    spec.hostname = "web";
+    CHECK_FALSE(plan_of(spec).has_value());
+    spec.namespaces.push_back({CLONE_NEWUTS, "uts", ""});
+    CHECK(steps_of<plan::SetHostname>(*plan_of(spec)).at(0).name == "web");
+}
+
+TEST_CASE("only sysctls that the container's own namespaces keep apart may be set", "[plan]") {
+    auto spec = minimal();
+    spec.namespaces.push_back({CLONE_NEWNET, "network", ""});
+    spec.sysctl = {{"net.ipv4.ip_forward", "1"}};
+    CHECK(steps_of<plan::WriteSysctl>(*plan_of(spec)).at(0).path == "net/ipv4/ip_forward");
+    for (const char* bad : {"kernel.core_pattern", "vm.swappiness", "kernel.shmmax", "net.ipv4/../../../x", "net.a+b",
+                            "", "kernel/core_pattern", "net/../kernel/core_pattern"}) {
+        spec.sysctl = {{bad, "1"}};
+        INFO(bad);
+        CHECK_FALSE(plan_of(spec).has_value());
+    }
+    spec.sysctl = {{"net.core.somaxconn", "1\nkernel.core_pattern=x"}};
+    CHECK_FALSE(plan_of(spec).has_value());
+}
+
+TEST_CASE("mount options are sorted into attributes, propagation and the file system's own", "[plan]") {
+    const auto options = plan::parse_mount_options(
+        {"/x", "tmpfs", "tmpfs", {"nosuid", "noatime", "rro", "rprivate", "mode=755", "newinstance", "exec"}});
+    REQUIRE(options.has_value());
+    CHECK(options->attributes.set == (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME));
+    CHECK((options->attributes.clear & MOUNT_ATTR_NOEXEC) != 0);
+    CHECK(options->attributes.set_recursive == MOUNT_ATTR_RDONLY);
+    CHECK(options->attributes.propagation == std::vector<std::uint64_t>{ms_rec | ms_private});
+    REQUIRE(options->data.size() == 2);
+    CHECK(options->data[0].key == "mode");
+    CHECK(options->data[0].value == "755");
+    CHECK(options->data[1].flag);
+}
+
+TEST_CASE("the last of contradicting mount options wins", "[plan]") {
+    const auto options = plan::parse_mount_options({"/x", "bind", "/y", {"bind", "ro", "rw"}});
+    CHECK((options->attributes.set & MOUNT_ATTR_RDONLY) == 0);
+    CHECK((options->attributes.clear & MOUNT_ATTR_RDONLY) != 0);
+}
+
+TEST_CASE("mount options that are not done yet are refused, never passed over", "[plan]") {
+    for (const char* word : {"idmap", "ridmap=uids=0-1-10", "tmpcopyup"})
+        CHECK_FALSE(plan::parse_mount_options({"/x", "bind", "/y", {"bind", word}}).has_value());
+}
+
+TEST_CASE("a program without a slash is looked for along the container's PATH", "[plan]") {
+    auto spec = minimal();
+    spec.process->env = {"PATH=/a::/b"};
+    CHECK(plan_of(spec)->process.candidates == std::vector<std::string>{"/a/sh", "./sh", "/b/sh"});
+    spec.process->args = {"/bin/x"};
+    CHECK(plan_of(spec)->process.candidates == std::vector<std::string>{"/bin/x"});
+}
+
+TEST_CASE("a destination with '..' is refused", "[plan]") {
+    auto spec = minimal();
+    spec.mounts = {{"/a/../../x", "tmpfs", "tmpfs", {}}};
+    CHECK_FALSE(plan_of(spec).has_value());
+}
+
+TEST_CASE("every step can be put into words", "[plan]") {
+    auto spec = minimal();
+    spec.namespaces.push_back({CLONE_NEWNET, "network", ""});
+    spec.mounts = {{"/srv", "bind", "/host", {"bind", "ro"}}};
+    const std::string text = plan::describe(*plan_of(spec));
+    CHECK(text.find("bind '/host' on '/srv' (read-only)") != std::string::npos);
+    CHECK(text.find("bring up the loopback interface") != std::string::npos);
+}

@@ -1,0 +1,162 @@
+#include "tools/ctr-oci/launch.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/process.hpp"
+#include "ctrd/oci/parse.hpp"
+#include "ctrd/runtime/cgroup.hpp"
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+
+namespace ctrd::ctr_oci {
+namespace {
+
+Result<std::string> absolute(const std::string& path) {
+    char resolved[PATH_MAX];
+    if (::realpath(path.c_str(), resolved) == nullptr)
+        return fail(os_error(errno, "bundle '" + path + "'", "--bundle names a folder that holds config.json"));
+    return std::string{resolved};
+}
+
+std::string now_rfc3339() {
+    using namespace std::chrono;
+    // By the calendar alone: gmtime(3) would read the time zone's file.
+    const auto now = system_clock::now();
+    const auto today = floor<days>(now);
+    const year_month_day date{today};
+    const hh_mm_ss time{floor<nanoseconds>(now - today)};
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", static_cast<int>(date.year()),
+                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), time.hours().count(),
+                       time.minutes().count(), time.seconds().count(), time.subseconds().count());
+}
+
+/// The socket at which the child of `create` waits. Bound through a descriptor: a path may be at most 107 bytes long.
+Result<UniqueFd> make_start_socket(const std::string& folder) {
+    const UniqueFd dir = TRY(open_at(AT_FDCWD, folder, O_PATH | O_DIRECTORY));
+    UniqueFd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/start.sock", dir.get());
+    if (!socket || ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
+        ::listen(socket.get(), 1) < 0)
+        return fail(os_error(errno, "cannot make '" + folder + "/start.sock'"));
+    return socket;
+}
+
+} // namespace
+
+store::Records open_records(const Options& options) {
+    return store::Records{options.root.empty() ? store::Records::default_root() : options.root};
+}
+
+Result<std::unique_ptr<Bundle>> load_bundle(const std::string& folder, const std::string& base) {
+    auto bundle = std::make_unique<Bundle>();
+    bundle->folder = base;
+    const std::string path = folder + "/config.json";
+    bundle->text = TRY(read_file(path, oci::max_config_size));
+    bundle->spec = TRY(oci::parse(bundle->text).context("'" + path + "'"));
+    bundle->plan = TRY(plan::make_plan(bundle->spec, {base}).context("'" + path + "'"));
+    return bundle;
+}
+
+Launch::~Launch() {
+    if (keep_ || !reserved_)
+        return;
+    container_.reset(); // kills and reaps
+    scope_.reset();
+    [[maybe_unused]] auto gone = dispose(records_, record_);
+}
+
+Result<void> Launch::make_record() {
+    record_.id = options_.arguments.front();
+    record_.version = bundle_->spec.version;
+    record_.bundle = bundle_->folder;
+    record_.rootfs = bundle_->spec.root_path.starts_with('/') ? bundle_->spec.root_path
+                                                              : bundle_->folder + "/" + bundle_->spec.root_path;
+    record_.created = now_rfc3339();
+    const passwd* user = ::geteuid() == 0 ? nullptr : ::getpwuid(::geteuid());
+    record_.owner = user == nullptr ? (::geteuid() == 0 ? "root" : std::to_string(::geteuid())) : user->pw_name;
+    record_.annotations = bundle_->spec.annotations;
+    return {};
+}
+
+Result<void> Launch::make_cgroup() {
+    if (options_.systemd_cgroup) {
+        record_.cgroup = TRY(scope_->await());
+    } else {
+        const std::string& path = bundle_->spec.cgroups_path;
+        const std::string wanted = path.empty() ? "/ctr-oci/" + record_.id : path.starts_with('/') ? path : "/" + path;
+        record_.cgroup = TRY(cgroup_mount()) + wanted;
+        record_.cgroup_is_ours = true;
+        TRY_VOID(records_.save(record_)); // before the folder: whoever kills us can still be cleaned up after
+        record_.cgroup = TRY(runtime::create_cgroup(wanted));
+    }
+    TRY_VOID(runtime::apply_resources(record_.cgroup, bundle_->plan.resources));
+    if (bundle_->plan.limit_devices)
+        TRY_VOID(runtime::limit_devices(record_.cgroup, bundle_->plan.resources.devices));
+    return {};
+}
+
+Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
+    const std::string folder = TRY(absolute(options_.bundle));
+    bundle_ = TRY(load_bundle(folder, folder));
+    if (options_.debug)
+        ::fputs(plan::describe(bundle_->plan).c_str(), stderr);
+    TRY_VOID(make_record());
+    TRY_VOID(records_.reserve(record_.id));
+    reserved_ = true;
+    if (options_.systemd_cgroup)
+        scope_.emplace(TRY(Scope::request(bundle_->spec.cgroups_path, record_.id)));
+    TRY_VOID(make_cgroup());
+
+    runtime::SpawnOptions spawn;
+    spawn.cgroup = record_.cgroup;
+    if (bundle_->spec.process->terminal || !options_.console_socket.empty())
+        spawn.console_socket = console_socket;
+    spawn.new_keyring = options_.new_keyring;
+    for (unsigned i = 0; i < options_.preserve_fds; ++i)
+        spawn.pass_fds.push_back(static_cast<int>(3 + i));
+    UniqueFd start_socket;
+    if (wait_for_start) {
+        start_socket = TRY(make_start_socket(records_.folder(record_.id)));
+        spawn.start_socket = start_socket.get();
+        TRY_VOID(write_atomic(records_.folder(record_.id) + "/config.json", bundle_->text, 0600));
+    }
+    container_ = TRY(runtime::Container::spawn(bundle_->plan, spawn));
+    scope_.reset(); // our process is in it: the helper may leave
+    record_.pid = container_->pid();
+    record_.start_time = TRY(start_time(record_.pid));
+    return records_.save(record_);
+}
+
+Result<void> Launch::go() {
+    TRY_VOID(container_->go(start_timeout));
+    if (!options_.pid_file.empty())
+        TRY_VOID(write_atomic(options_.pid_file, std::to_string(record_.pid), 0644).context("--pid-file"));
+    return {};
+}
+
+Result<void> dispose(const store::Records& records, const store::Record& record) {
+    if (!record.cgroup.empty() && ::access(record.cgroup.c_str(), F_OK) == 0) {
+        // cgroup.kill also takes what the payload left running; a plain rmdir would only fail on it.
+        [[maybe_unused]] auto killed = runtime::kill_cgroup(record.cgroup);
+        if (record.cgroup_is_ours)
+            TRY_VOID(runtime::remove_cgroup(record.cgroup));
+        // Our own folder for those that name no path goes with the last of them.
+        if (const auto parent = record.cgroup.substr(0, record.cgroup.rfind('/')); parent.ends_with("/ctr-oci"))
+            ::rmdir(parent.c_str());
+    }
+    return records.remove(record.id);
+}
+
+} // namespace ctrd::ctr_oci

@@ -1,0 +1,64 @@
+// What run and create share: from a bundle to a blocked child with its record, and back out again on failure.
+#pragma once
+
+#include "ctrd/runtime/container.hpp"
+#include "ctrd/store/records.hpp"
+#include "tools/ctr-oci/options.hpp"
+#include "tools/ctr-oci/scope.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+namespace ctrd::ctr_oci {
+
+constexpr std::chrono::seconds start_timeout{60};
+
+store::Records open_records(const Options& options);
+
+/// config.json of a folder: checked, with its plan.
+struct Bundle {
+    std::string folder{}; // absolute
+    std::string text{};
+    oci::Spec spec{};
+    plan::Plan plan{};
+};
+Result<std::unique_ptr<Bundle>> load_bundle(const std::string& folder, const std::string& base);
+
+/// Undoes an unfinished start: record and cgroup. Whoever succeeds calls keep().
+class Launch {
+public:
+    Launch(const Options& options, store::Records records) : options_{options}, records_{std::move(records)} {}
+    Launch(const Launch&) = delete;
+    Launch& operator=(const Launch&) = delete;
+    ~Launch();
+
+    /// Reserves the id, makes the cgroup and the blocked process. `start_socket`: for create.
+    Result<void> prepare(int console_socket, bool wait_for_start);
+    /// Lets it go; on return the payload runs, or waits for `start`.
+    Result<void> go();
+    void keep() { keep_ = true; }
+
+    [[nodiscard]] runtime::Container& container() { return *container_; }
+    [[nodiscard]] const Bundle& bundle() const { return *bundle_; }
+    [[nodiscard]] const store::Record& record() const { return record_; }
+    [[nodiscard]] const store::Records& records() const { return records_; }
+
+private:
+    Result<void> make_record();
+    Result<void> make_cgroup();
+
+    const Options& options_;
+    store::Records records_;
+    std::unique_ptr<Bundle> bundle_{};
+    store::Record record_{};
+    std::optional<Scope> scope_{};
+    std::optional<runtime::Container> container_{};
+    bool reserved_{false};
+    bool keep_{false};
+};
+
+/// Kills what is left, removes cgroup and record.
+Result<void> dispose(const store::Records& records, const store::Record& record);
+
+} // namespace ctrd::ctr_oci

@@ -1,0 +1,83 @@
+#include "tools/ctr-run/declared.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/names.hpp"
+#include "ctrd/oci/parse.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace ctrd::run {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* compiled_folder = "/run/ctrd/compiled";
+constexpr std::size_t largest_config = oci::max_config_size;
+
+Result<std::string> read_config(const std::string& path, const std::string& name) {
+    auto text = read_file(path, largest_config);
+    if (!text && text.error().code == std::errc::no_such_file_or_directory)
+        text.error().hint = "is '" + name + "' declared? 'ctrctl apply' compiles what is";
+    return text;
+}
+
+/// The value of the top-level key "ctrd"; the rest of the document is only passed over.
+json own_part(const std::string& text) {
+    const auto keep = [](int depth, json::parse_event_t event, json& parsed) {
+        return depth != 1 || event != json::parse_event_t::key || parsed == "ctrd";
+    };
+    return json::parse(text, keep).at("ctrd");
+}
+
+DeclaredSocket to_socket(const json& value) {
+    DeclaredSocket socket;
+    socket.name = value.at("name").get<std::string>();
+    socket.listen = value.at("listen").get<std::string>();
+    const auto deliver = value.at("deliver").get<std::string>();
+    if (deliver != "adopt" && deliver != "pass")
+        throw std::invalid_argument("socket '" + socket.name + "': unknown delivery '" + deliver + "'");
+    socket.deliver = deliver == "adopt" ? Deliver::adopt : Deliver::pass;
+    socket.port = value.value("port", std::uint16_t{0});
+    if (value.contains("backlog"))
+        socket.backlog = value.at("backlog").get<int>();
+    return socket;
+}
+
+Result<Declared> parse_declaration(const std::string& text, const std::string& name) {
+    Declared declared;
+    std::string stop_signal;
+    try {
+        const json own = own_part(text);
+        declared.name = own.at("name").get<std::string>();
+        stop_signal = own.at("stop_signal").get<std::string>();
+        declared.ready_timeout = std::chrono::milliseconds{own.at("ready_timeout_ms").get<std::uint32_t>()};
+        for (const json& socket : own.at("sockets"))
+            declared.sockets.push_back(to_socket(socket));
+    } catch (const std::exception& error) { // json's own, and ours
+        return fail(bad_input("key 'ctrd': " + std::string{error.what()}));
+    }
+    if (declared.name != name)
+        return fail(bad_input("it is the config of '" + declared.name + "'"));
+    declared.stop_signal = TRY(parse_signal(stop_signal).context("ctrd.stop_signal"));
+    return declared;
+}
+
+Result<Declared> load(const std::string& name, bool whole) {
+    TRY_VOID(check_container_name(name));
+    const std::string folder = std::string{compiled_folder} + "/" + name;
+    const std::string path = folder + "/config.json";
+    const std::string text = TRY(read_config(path, name));
+    Declared declared = TRY(parse_declaration(text, name).context("'" + path + "'"));
+    declared.folder = folder;
+    if (whole)
+        declared.spec = TRY(oci::parse(text).context("'" + path + "'"));
+    return declared;
+}
+
+} // namespace
+
+Result<Declared> load_declared(const std::string& name) { return load(name, true); }
+
+Result<Declared> load_declaration(const std::string& name) { return load(name, false); }
+
+} // namespace ctrd::run

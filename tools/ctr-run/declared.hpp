@@ -1,0 +1,37 @@
+// /run/ctrd/compiled/NAME/config.json: the one file that a start reads.
+#pragma once
+
+#include "ctrd/base/result.hpp"
+#include "ctrd/oci/spec.hpp"
+
+#include <chrono>
+#include <optional>
+#include <vector>
+
+namespace ctrd::run {
+
+enum class Deliver { adopt, pass };
+
+struct DeclaredSocket {
+    std::string name{};
+    std::string listen{}; // as the TOML file has it: "0.0.0.0:8080", "[::]:8080", "8080", "/run/x.sock"
+    Deliver deliver{Deliver::adopt};
+    std::uint16_t port{0}; // what the payload binds, for `adopt`
+    std::optional<int> backlog{};
+};
+
+struct Declared {
+    std::string name{};
+    std::string folder{}; // of the config: relative paths are below it
+    oci::Spec spec{};
+    int stop_signal{15};
+    std::chrono::milliseconds ready_timeout{30000};
+    std::vector<DeclaredSocket> sockets{};
+};
+
+Result<Declared> load_declared(const std::string& name);
+
+/// Only the key "ctrd", without the container's own part: for `stop`.
+Result<Declared> load_declaration(const std::string& name);
+
+} // namespace ctrd::run

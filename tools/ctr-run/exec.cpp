@@ -1,0 +1,143 @@
+// `ctr-run exec`: one more process in a running container, on behalf of ctrd, which never does such work in its own
+// process. The request is in a memory file on descriptor 3, a console socket for a terminal on 4.
+#include "tools/ctr-run/exec.hpp"
+
+#include "config/users.hpp"
+#include "ctrd/activation/late_bind.hpp"
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/process.hpp"
+#include "ctrd/base/rooted.hpp"
+#include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/container.hpp"
+#include "tools/ctr-run/commands.hpp"
+#include "tools/ctr-run/declared.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+namespace ctrd::run {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr int request_fd = 3;
+constexpr int console_fd = 4;
+constexpr std::size_t largest_request = 1U << 20;
+constexpr std::size_t largest_user_file = 4U << 20;
+constexpr auto start_timeout = 30s;
+
+Error container_gone() { return os_error(ESRCH, "the container that this was meant for has ended"); }
+
+/// The pid in the request was read by ctrd a moment ago; by now it could be any process of the host.
+Result<void> check_leader(const std::string& name, const ExecRequest& request) {
+    const auto started = start_time(request.leader);
+    if (!started || *started != request.leader_start)
+        return fail(container_gone());
+    const std::string cgroup = TRY(cgroup_of(request.leader));
+    if (activation::container_of_cgroup(cgroup) != name)
+        return fail(bad_input("process " + std::to_string(request.leader) + " is not one of this container"));
+    return {};
+}
+
+/// Of the rootfs as the container sees it. Absent: empty.
+Result<std::string> user_file(int root, const std::string& path) {
+    auto text = rooted::read_file(root, path, largest_user_file);
+    return !text && text.error().code == std::errc::no_such_file_or_directory ? Result<std::string>{""} : text;
+}
+
+Result<void> set_user(oci::Process& process, const ExecRequest& request) {
+    if (request.user.empty())
+        return {};
+    const UniqueFd root =
+        TRY(open_at(AT_FDCWD, "/proc/" + std::to_string(request.leader) + "/root", O_PATH | O_DIRECTORY));
+    const std::string passwd = TRY(user_file(root.get(), "/etc/passwd"));
+    const std::string group = TRY(user_file(root.get(), "/etc/group"));
+    const auto user = TRY(config::resolve_user(request.user, passwd, group));
+    process.user.uid = user.uid;
+    process.user.gid = user.gid;
+    process.user.additional_gids = user.additional_gids;
+    set_variable(process.env, "HOME=" + user.home);
+    return {};
+}
+
+Result<plan::ProcessPlan> make_plan(const oci::Spec& spec, const ExecRequest& request) {
+    if (!spec.process)
+        return fail(bad_input("the container's config has no process"));
+    oci::Process process = *spec.process;
+    process.args = request.args;
+    process.terminal = request.terminal;
+    process.console_size.reset();
+    TRY_VOID(set_user(process, request));
+    if (!request.cwd.empty())
+        process.cwd = request.cwd;
+    for (const std::string& variable : request.env)
+        set_variable(process.env, variable);
+    return plan::make_process_plan(process, spec.seccomp);
+}
+
+/// SIGTERM is for the process: blocked before it exists, so that none is lost.
+Result<UniqueFd> take_over_sigterm() {
+    sigset_t mask;
+    ::sigemptyset(&mask);
+    ::sigaddset(&mask, SIGTERM);
+    ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+    UniqueFd fd{::signalfd(-1, &mask, SFD_CLOEXEC)};
+    if (!fd)
+        return fail(os_error(errno, "cannot make a signalfd"));
+    return fd;
+}
+
+Result<int> await_end(pid_t pid, int sigterm) {
+    const UniqueFd pidfd = TRY(open_pidfd(pid)); // our own child: the number is its until we wait for it
+    std::array events{pollfd{pidfd.get(), POLLIN, 0}, pollfd{sigterm, POLLIN, 0}};
+    while (events[0].revents == 0) {
+        if (::poll(events.data(), events.size(), -1) < 0 && errno != EINTR)
+            return fail(os_error(errno, "cannot wait for the process"));
+        if (events[1].revents != 0 && events[0].revents == 0) {
+            [[maybe_unused]] auto killed = send_signal(pidfd.get(), SIGKILL);
+            TRY(wait_exit(pid));
+            return 128 + SIGTERM;
+        }
+    }
+    return wait_exit(pid);
+}
+
+Result<int> run(const std::string& name) {
+    const UniqueFd sigterm = TRY(take_over_sigterm());
+    UniqueFd file{request_fd};
+    const std::string text = TRY(read_all(file.get(), largest_request).context("request"));
+    const ExecRequest request = TRY(parse_exec_request(text));
+    file = UniqueFd{};
+    TRY_VOID(check_leader(name, request));
+    const Declared declared = TRY(load_declared(name));
+    const plan::ProcessPlan process = TRY(make_plan(declared.spec, request));
+    UniqueFd console{request.terminal ? console_fd : -1};
+    if (console && ::fcntl(console.get(), F_SETFD, FD_CLOEXEC) < 0)
+        return fail(os_error(errno, "a terminal was asked for without a console socket on descriptor 4"));
+    const pid_t pid = TRY(runtime::exec_in(request.leader, process, {console.get(), {}}, start_timeout));
+    console = UniqueFd{};
+    return await_end(pid, sigterm.get());
+}
+
+/// As a shell has them, where it is the program itself that can't be run.
+int code_of(const Error& error) {
+    if (!error.message.starts_with("cannot run '"))
+        return exec_failed;
+    return error.code == std::errc::no_such_file_or_directory ? command_not_found : not_executable;
+}
+
+} // namespace
+
+int exec(const std::string& name) {
+    const auto status = run(name);
+    if (status)
+        return *status;
+    print_error(name, status.error());
+    return code_of(status.error());
+}
+
+} // namespace ctrd::run

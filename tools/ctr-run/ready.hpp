@@ -1,0 +1,41 @@
+// The time between exec and READY=1, and the moment after it: the payload binds, we answer.
+#pragma once
+
+#include "ctrd/base/deadline.hpp"
+#include "tools/ctr-run/sockets.hpp"
+
+namespace ctrd::run {
+
+class BindPhase {
+public:
+    BindPhase(const Sockets& sockets, int notify_fd, int pidfd)
+        : sockets_{sockets}, notify_fd_{notify_fd}, pidfd_{pidfd} {}
+
+    /// Answers binds until every declared port was bound once. An error names the ports that were not, because the
+    /// payload ended or the deadline passed.
+    Result<void> await_declared(const Deadline& deadline);
+
+    /// Answers what follows at once, as the second of nginx's 0.0.0.0:80 and [::]:80: a start must not need ctrd.
+    /// Returns when the payload has been quiet for a moment; false when it ended.
+    bool answer_stragglers();
+
+    /// The port of an IPv4 socket of the payload that got an IPv6 listener, for want of another.
+    [[nodiscard]] std::optional<std::uint16_t> mixed_families() const;
+
+private:
+    struct Mixed {
+        activation::Displaced displaced;
+        std::size_t listener{0};
+    };
+
+    /// The listener that the payload got, if any.
+    Result<std::optional<std::size_t>> answer_one();
+    void put_back(const activation::BindRequest& request);
+
+    const Sockets& sockets_;
+    int notify_fd_;
+    int pidfd_;
+    std::vector<Mixed> mixed_;
+};
+
+} // namespace ctrd::run

@@ -1,0 +1,110 @@
+#include "tools/ctr-run/sockets.hpp"
+
+#include "ctrd/activation/guard.hpp"
+#include "ctrd/activation/listener.hpp"
+#include "tools/ctr-run/address.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace ctrd::run {
+namespace {
+
+using activation::ListenFd;
+
+/// By address, since one unit has one FileDescriptorName for all its sockets; by name where the address was changed
+/// in the unit and the name is unique.
+std::vector<ListenFd>::iterator find(const DeclaredSocket& wanted, std::vector<ListenFd>& handed) {
+    const auto by_address = std::ranges::find_if(
+        handed, [&](const ListenFd& one) { return one.fd && is_bound_to(one.fd.get(), wanted.listen); });
+    if (by_address != handed.end())
+        return by_address;
+    const auto has_name = [&](const ListenFd& one) {
+        return one.fd && one.name == wanted.name && activation::look_at(one.fd.get());
+    };
+    return std::ranges::count_if(handed, has_name) == 1 ? std::ranges::find_if(handed, has_name) : handed.end();
+}
+
+std::string words(const DeclaredSocket& socket) { return "socket '" + socket.name + "' ('" + socket.listen + "')"; }
+
+Result<void> check_adoptable(const DeclaredSocket& declared, const activation::SocketFacts& facts) {
+    if (facts.is_ip() && facts.type == SOCK_STREAM)
+        return {};
+    return fail(bad_input(words(declared) + " can't be adopted: it is not TCP", "use deliver = \"pass\""));
+}
+
+} // namespace
+
+Result<Sockets> Sockets::match(const std::vector<DeclaredSocket>& declared, std::vector<ListenFd> handed) {
+    Sockets sockets;
+    for (const DeclaredSocket& wanted : declared) {
+        const auto found = find(wanted, handed);
+        if (found == handed.end())
+            return fail(
+                bad_input(words(wanted) + " was not handed over by the service manager",
+                          "is the container's socket unit active, and was it restarted after the last change?"));
+        const auto facts = TRY(activation::look_at(found->fd.get()).context(words(wanted)));
+        if (wanted.deliver == Deliver::adopt) {
+            TRY_VOID(check_adoptable(wanted, facts));
+            sockets.listeners_.push_back({wanted.port, facts.family});
+            sockets.adopted_.push_back(sockets.sockets_.size());
+        }
+        sockets.sockets_.push_back(
+            {wanted, std::move(found->fd), facts.inode, facts.family, facts.type == SOCK_STREAM});
+    }
+    return sockets;
+}
+
+Result<void> Sockets::make_safe(const std::string& socket_unit) const {
+    std::vector<int> fds;
+    for (const Socket& socket : sockets_)
+        fds.push_back(socket.fd.get());
+    TRY_VOID(activation::guard_listeners(fds, socket_unit));
+    for (const Socket& socket : sockets_)
+        if (socket.stream)
+            TRY_VOID(activation::restore_backlog(socket.fd.get(),
+                                                 socket.declared.backlog.value_or(activation::longest_backlog))
+                         .context(words(socket.declared)));
+    return {};
+}
+
+std::vector<int> Sockets::passed() const {
+    std::vector<int> fds;
+    for (const Socket& socket : sockets_)
+        if (socket.declared.deliver == Deliver::pass)
+            fds.push_back(socket.fd.get());
+    return fds;
+}
+
+std::string Sockets::passed_names() const {
+    std::string names;
+    for (const Socket& socket : sockets_)
+        if (socket.declared.deliver == Deliver::pass)
+            names += (names.empty() ? "" : ":") + socket.declared.name;
+    return names;
+}
+
+Result<UniqueFd> Sockets::open_listener(std::size_t index) const {
+    return dup(sockets_.at(adopted_.at(index)).fd.get());
+}
+
+void Sockets::restore_backlogs() const {
+    for (const std::size_t index : adopted_) {
+        const Socket& socket = sockets_[index];
+        [[maybe_unused]] auto restored =
+            activation::restore_backlog(socket.fd.get(), socket.declared.backlog.value_or(activation::longest_backlog));
+    }
+}
+
+std::vector<activation::RecordedSocket> Sockets::recorded() const {
+    std::vector<activation::RecordedSocket> result;
+    for (const Socket& socket : sockets_) {
+        const bool adopt = socket.declared.deliver == Deliver::adopt;
+        result.push_back({socket.declared.name, adopt ? "adopt" : "pass", socket.inode, socket.family,
+                          adopt ? socket.declared.port : std::uint16_t{0}});
+    }
+    return result;
+}
+
+} // namespace ctrd::run

@@ -1,0 +1,46 @@
+// The unit's listening sockets, each brought together with its declaration.
+#pragma once
+
+#include "ctrd/activation/adopt.hpp"
+#include "ctrd/activation/listen_fds.hpp"
+#include "ctrd/activation/record.hpp"
+#include "tools/ctr-run/declared.hpp"
+
+namespace ctrd::run {
+
+class Sockets {
+public:
+    /// Every declared socket must be among `handed`; what else is there, such as a notification descriptor of the run
+    /// before, is closed.
+    static Result<Sockets> match(const std::vector<DeclaredSocket>& declared, std::vector<activation::ListenFd> handed);
+
+    /// No guard, no hand-over. Then sets right what an earlier payload may have done to them.
+    Result<void> make_safe(const std::string& socket_unit) const;
+
+    [[nodiscard]] std::vector<int> passed() const;
+    [[nodiscard]] std::string passed_names() const; // for LISTEN_FDNAMES
+    [[nodiscard]] bool any_adopted() const { return !listeners_.empty(); }
+    [[nodiscard]] bool any_passed() const { return !passed().empty(); }
+
+    /// As `activation::answer_bind` wants them; its index is one into these.
+    [[nodiscard]] std::span<const activation::Listener> listeners() const { return listeners_; }
+    Result<UniqueFd> open_listener(std::size_t index) const;
+    [[nodiscard]] std::uint64_t inode_of(std::size_t index) const { return sockets_[adopted_[index]].inode; }
+    void restore_backlogs() const; // at best: a payload that closed its listening harms itself
+
+    [[nodiscard]] std::vector<activation::RecordedSocket> recorded() const;
+
+private:
+    struct Socket {
+        DeclaredSocket declared;
+        UniqueFd fd;
+        std::uint64_t inode{0};
+        int family{0};
+        bool stream{false};
+    };
+    std::vector<Socket> sockets_;
+    std::vector<activation::Listener> listeners_;
+    std::vector<std::size_t> adopted_; // listeners_[i] is sockets_[adopted_[i]]
+};
+
+} // namespace ctrd::run

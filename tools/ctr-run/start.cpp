@@ -1,0 +1,209 @@
+// `ctr-run start`: the order of the messages to systemd is what makes the payload its child in every respect, with its
+// own exit status even when it ends at once (docs/architecture.md, "No shim"):
+//
+//     MAINPID=  BARRIER=1  go  (exec seen)  [declared binds answered]  READY=1 FDSTORE=1  [stragglers]  hand-over to
+//     ctrd
+#include "tools/ctr-run/commands.hpp"
+
+#include "ctrd/activation/record.hpp"
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/process.hpp"
+#include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/cgroup.hpp"
+#include "ctrd/runtime/container.hpp"
+#include "tools/ctr-run/exec_stop.hpp"
+#include "tools/ctr-run/ready.hpp"
+#include "tools/ctr-run/unit.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace ctrd::run {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr const char* handover_path = "/run/ctrd/handover";
+
+/// One start; what it has made is gone with it unless it was completed.
+class Start {
+public:
+    Start(const std::string& name, const Notifier& manager) : name_{name}, manager_{manager} {}
+    ~Start();
+    Start(const Start&) = delete;
+    Start& operator=(const Start&) = delete;
+
+    Result<void> run();
+
+private:
+    Result<void> prepare();
+    Result<void> make_cgroup();
+    Result<void> spawn();
+    Result<void> tell_main_pid() const;
+    Result<void> run_payload(const Deadline& deadline);
+    Result<void> write_record() const;
+    Result<void> tell_ready() const;
+    Result<void> hand_over() const;
+    void complete();
+    void finish_binds(BindPhase& binds);
+
+    const std::string& name_;
+    const Notifier& manager_;
+    Declared declared_;
+    Sockets sockets_;
+    plan::Plan plan_;
+    std::optional<UnitCgroup> cgroup_;
+    std::optional<runtime::Container> container_;
+    UniqueFd notify_fd_;
+    bool recorded_{false};
+    bool completed_{false};
+};
+
+Start::~Start() {
+    if (completed_)
+        return;
+    container_.reset(); // kills the payload
+    if (cgroup_)
+        if (auto removed = remove_payload_cgroup(*cgroup_); !removed)
+            print_warning(name_, removed.error());
+    if (recorded_) [[maybe_unused]]
+        auto removed = activation::remove_record(name_);
+}
+
+Result<void> Start::prepare() {
+    auto handed = TRY(activation::listen_fds_from_environment());
+    declared_ = TRY(load_declared(name_));
+    sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed)));
+    TRY_VOID(sockets_.make_safe("ctr@" + name_ + ".socket"));
+    plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder}));
+    return {};
+}
+
+Result<void> Start::make_cgroup() {
+    UnitCgroup cgroup = TRY(unit_cgroup(name_));
+    TRY_VOID(make_payload_cgroup(cgroup));
+    cgroup_ = std::move(cgroup);
+    TRY_VOID(runtime::apply_resources(cgroup_->payload_folder(), plan_.resources));
+    if (plan_.limit_devices)
+        TRY_VOID(runtime::limit_devices(cgroup_->payload_folder(), plan_.resources.devices));
+    return {};
+}
+
+Result<void> Start::spawn() {
+    runtime::SpawnOptions options;
+    options.cgroup = cgroup_->payload_folder();
+    options.as_sibling = true;
+    options.pass_fds = sockets_.passed();
+    if (sockets_.any_passed())
+        options.listen_fdnames = sockets_.passed_names();
+    options.intercept_bind = sockets_.any_adopted();
+    container_ = TRY(runtime::Container::spawn(plan_, options));
+    return {};
+}
+
+Result<void> Start::tell_main_pid() const {
+    TRY_VOID(manager_.send("MAINPID=" + std::to_string(container_->pid())));
+    // Not before systemd knows whose exit status counts may the payload run: it could have ended by then.
+    return manager_.barrier(10s);
+}
+
+Result<void> Start::write_record() const {
+    const std::uint64_t started = TRY(start_time(container_->pid()));
+    return activation::write_record({name_, container_->pid(), started, cgroup_->payload, sockets_.recorded()});
+}
+
+/// With the notification descriptor for the unit's own store: there it is safe from whatever happens to ctrd. One that
+/// an earlier run left there goes by itself, since systemd drops a stored descriptor that hangs up.
+Result<void> Start::tell_ready() const {
+    if (!notify_fd_)
+        return manager_.send("READY=1\nSTATUS=Running");
+    const int fds[] = {notify_fd_.get()};
+    return manager_.send("READY=1\nSTATUS=Running\nFDSTORE=1\nFDNAME=notify", fds);
+}
+
+/// ctrd may be dead or not installed: then it takes the descriptor out of the unit's store when it comes.
+Result<void> Start::hand_over() const {
+    const UniqueFd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strcpy(address.sun_path, handover_path);
+    if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        return fail(
+            os_error(errno, "cannot connect to '" + std::string{handover_path} + "'",
+                     "is ctrd-handover.socket active? until ctrd starts, nobody answers when the payload binds again"));
+    const std::string message = "{\"name\":\"" + name_ + "\",\"leader\":" + std::to_string(container_->pid()) + "}";
+    const int fds[] = {notify_fd_.get()};
+    return send_fds(socket.get(), message, notify_fd_ ? std::span<const int>{fds} : std::span<const int>{})
+        .context("hand-over to ctrd");
+}
+
+/// READY was said: from here on nothing may fail the start, or undo it.
+void Start::complete() {
+    completed_ = true;
+    container_->release();
+    // With nothing to answer ctrd also hears of the container from systemd.
+    if (!notify_fd_) [[maybe_unused]]
+        auto handed = hand_over();
+}
+
+/// ctrd gets the notification descriptor only when we have ceased to read from it.
+void Start::finish_binds(BindPhase& binds) {
+    if (!binds.answer_stragglers())
+        return;
+    if (const auto port = binds.mixed_families())
+        print_warning(name_,
+                      Error{std::errc::address_family_not_supported,
+                            "the payload bound port " + std::to_string(*port) +
+                                " for IPv4 only, and its listening socket is an IPv6 one",
+                            "some programs refuse IPv6 clients then; listen = \"0.0.0.0:PORT\" gives them IPv4 ones"});
+    sockets_.restore_backlogs();
+    if (auto handed = hand_over(); !handed)
+        print_warning(name_, handed.error());
+}
+
+/// Until its exec. Without a port to wait for that is READY, said before the payload's first instruction.
+Result<void> Start::run_payload(const Deadline& deadline) {
+    const ExecStop stop{container_->pid()};
+    TRY_VOID(container_->go(std::chrono::milliseconds{deadline.poll_timeout()}));
+    notify_fd_ = container_->take_notify_fd();
+    stop.wait();
+    return sockets_.any_adopted() ? Result<void>{} : tell_ready();
+}
+
+Result<void> Start::run() {
+    TRY_VOID(prepare());
+    TRY_VOID(make_cgroup());
+    TRY_VOID(spawn());
+    // Before the payload can end: what `clean` would have removed must not be written after it.
+    recorded_ = true;
+    TRY_VOID(write_record());
+    TRY_VOID(tell_main_pid());
+    const Deadline deadline{declared_.ready_timeout};
+    TRY_VOID(run_payload(deadline));
+    if (!sockets_.any_adopted()) {
+        complete();
+        return {};
+    }
+    BindPhase binds{sockets_, notify_fd_.get(), container_->pidfd()};
+    TRY_VOID(binds.await_declared(deadline));
+    TRY_VOID(tell_ready());
+    complete();
+    finish_binds(binds);
+    return {};
+}
+
+} // namespace
+
+Result<void> start(const std::string& name, const Notifier& manager) {
+    Start one{name, manager};
+    auto done = one.run();
+    // Before the clean-up in the destructor: systemd may kill us as soon as it knows that the payload is gone.
+    if (!done)
+        print_error(name, done.error());
+    return done;
+}
+
+} // namespace ctrd::run

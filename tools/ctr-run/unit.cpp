@@ -1,0 +1,48 @@
+#include "tools/ctr-run/unit.hpp"
+
+#include "ctrd/activation/late_bind.hpp"
+#include "ctrd/base/process.hpp"
+#include "ctrd/runtime/cgroup.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace ctrd::run {
+
+Result<UnitCgroup> unit_cgroup(const std::string& container) {
+    UnitCgroup cgroup{TRY(cgroup_mount()), TRY(cgroup_of(::getpid())), {}};
+    // systemd starts ExecStop= and ExecStopPost= of a delegated unit in a folder of its own.
+    if (cgroup.unit.ends_with("/.control"))
+        cgroup.unit.resize(cgroup.unit.rfind('/'));
+    if (activation::container_of_cgroup(cgroup.unit) != container || !cgroup.unit.ends_with(".service"))
+        return fail(bad_input("this process is not in the cgroup of 'ctr@" + container + ".service' but in '" +
+                                  cgroup.unit + "'",
+                              "ctr-run is started by systemd; use 'systemctl start ctr@" + container + ".service'"));
+    cgroup.payload = cgroup.unit + "/payload";
+    return cgroup;
+}
+
+Result<void> make_payload_cgroup(const UnitCgroup& cgroup) {
+    const std::string folder = cgroup.payload_folder();
+    if (::mkdir(folder.c_str(), 0755) == 0)
+        return {};
+    if (errno == EEXIST) {
+        TRY_VOID(remove_payload_cgroup(cgroup));
+        if (::mkdir(folder.c_str(), 0755) == 0)
+            return {};
+    }
+    return fail(os_error(errno, "cannot make the cgroup '" + folder + "'"));
+}
+
+Result<void> remove_payload_cgroup(const UnitCgroup& cgroup) {
+    const std::string folder = cgroup.payload_folder();
+    auto killed = runtime::kill_cgroup(folder);
+    if (!killed && killed.error().code == std::errc::no_such_file_or_directory)
+        return {};
+    TRY_VOID(std::move(killed));
+    return runtime::remove_cgroup(folder);
+}
+
+} // namespace ctrd::run

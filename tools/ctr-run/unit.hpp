@@ -1,0 +1,26 @@
+// Our own unit's cgroup and the payload's below it.
+#pragma once
+
+#include "ctrd/base/result.hpp"
+
+namespace ctrd::run {
+
+struct UnitCgroup {
+    std::string mount;   // "/sys/fs/cgroup"
+    std::string unit;    // "/machine.slice/ctr@web.service"
+    std::string payload; // below it, "/machine.slice/ctr@web.service/payload"
+
+    [[nodiscard]] std::string unit_folder() const { return mount + unit; }
+    [[nodiscard]] std::string payload_folder() const { return mount + payload; }
+};
+
+/// From our own cgroup; an error where it is not that of the container's unit.
+Result<UnitCgroup> unit_cgroup(const std::string& container);
+
+/// The payload's cgroup, new and empty: what an interrupted stop may have left in it is killed first.
+Result<void> make_payload_cgroup(const UnitCgroup& cgroup);
+
+/// Kills what is in it and removes it with all that was made below. No error where it is gone already.
+Result<void> remove_payload_cgroup(const UnitCgroup& cgroup);
+
+} // namespace ctrd::run

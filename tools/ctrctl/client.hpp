@@ -1,0 +1,87 @@
+// ctrd as ctrctl sees it: io.ctrd1 on the system bus. ctrd may vanish under a call at any moment (it is only a front):
+// what may safely be asked twice is asked again, and the bus starts a new ctrd for it.
+#pragma once
+
+#include "tools/ctrctl/outcome.hpp"
+#include "tools/ctrctl/polkit_agent.hpp"
+
+#include <systemd/sd-bus.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ctrd::ctl {
+
+struct BusDeleter {
+    void operator()(sd_bus* bus) const noexcept { sd_bus_flush_close_unref(bus); }
+    void operator()(sd_bus_message* message) const noexcept { sd_bus_message_unref(message); }
+    void operator()(sd_bus_slot* slot) const noexcept { sd_bus_slot_unref(slot); }
+};
+using Bus = std::unique_ptr<sd_bus, BusDeleter>;
+using Message = std::unique_ptr<sd_bus_message, BusDeleter>;
+using Slot = std::unique_ptr<sd_bus_slot, BusDeleter>;
+
+/// One line of ListContainers.
+struct Row {
+    std::string name{}, state{}, source{}, unit{}, path{};
+    std::uint32_t leader{0};
+};
+
+struct Socket {
+    std::string listen{}, deliver{}, name{};
+    std::uint32_t port{0};
+};
+
+/// The properties of one container.
+struct Details {
+    std::string name{}, state{}, source{}, unit{}, cgroup{};
+    std::uint32_t leader{0};
+    std::uint64_t since{0}; // microseconds since 1970; 0: never
+    std::vector<Socket> sockets{};
+    std::int32_t main_code{0}; // CLD_*; 0: nothing ended yet
+    std::int32_t main_status{0};
+};
+
+enum class Again { yes, only_if_undelivered };
+
+class Client {
+public:
+    /// `ask`: polkit may ask the user for a password.
+    static Outcome<Client> connect(bool ask);
+
+    Outcome<std::vector<Row>> list();
+    Outcome<Details> details(const std::string& name);
+    /// StartContainer, StopContainer, RestartContainer, GetContainer.
+    Outcome<void> on_container(const char* method, const std::string& name);
+    Outcome<void> kill(const std::string& name, const std::string& whom, int signal);
+
+    /// A method call to the manager, not sent yet.
+    Outcome<Message> new_call(const char* method);
+    [[nodiscard]] sd_bus* bus() const noexcept { return bus_.get(); }
+    /// What an error reply means to the user.
+    Failure explain(const sd_bus_error& error, const std::string& doing, const std::string& name);
+
+private:
+    Client(Bus bus, bool ask) : bus_{std::move(bus)}, ask_{ask}, agent_{ask ? PolkitAgent::start() : PolkitAgent{}} {}
+    using Fill = std::function<int(sd_bus_message*)>;
+    struct Call {
+        std::string path, interface, method, doing;
+        std::string name{}; // of the container, if the call is about one
+        Again again{Again::yes};
+    };
+    Outcome<Message> call(const Call& what, const Fill& fill);
+    std::string nearest_container(const std::string& name);
+
+    Bus bus_;
+    bool ask_;
+    PolkitAgent agent_;
+};
+
+/// Whether a failed call may have reached ctrd, by the name of its error.
+bool was_undelivered(std::string_view error_name);
+bool is_lost_connection(std::string_view error_name);
+
+} // namespace ctrd::ctl

@@ -1,0 +1,310 @@
+#include "tools/ctrctl/command_line.hpp"
+
+#include "ctrd/base/names.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <utility>
+
+namespace ctrd::ctl {
+namespace {
+
+constexpr std::size_t help_column = 36;
+constexpr const char* exit_codes =
+    "Exit codes: 0 done, 1 failure, 2 bad input, 3 no such container, 4 not authorised,\n"
+    "125 ctrd or ctr-oci failed; exec and run end with the command's own. See ctrctl(1).";
+
+// --- errors in our words ----------------------------------------------------------------------------------------
+
+/// The verb that was entered, or the program itself.
+const CLI::App& entered(const CLI::App& app) {
+    const auto verbs = app.get_subcommands();
+    return verbs.empty() ? app : *verbs.front();
+}
+
+std::string full_name(const CLI::App& verb) { return verb.get_parent() ? "ctrctl " + verb.get_name() : "ctrctl"; }
+
+std::string help_hint(const CLI::App& verb) { return "see '" + full_name(verb) + " --help'"; }
+
+std::string nearest_of(std::string_view word, const std::vector<std::string>& candidates) {
+    const std::vector<std::string_view> views{candidates.begin(), candidates.end()};
+    return std::string{nearest(word, views)};
+}
+
+Error unknown_option(const CLI::App& verb, std::string_view option) {
+    const std::string_view name = option.substr(0, option.find('='));
+    std::vector<std::string> known;
+    for (const CLI::Option* candidate : verb.get_options())
+        for (const auto& long_name : candidate->get_lnames())
+            known.push_back("--" + long_name);
+    const std::string near = nearest_of(name, known);
+    return bad_input("unknown option '" + std::string{name} + "' of '" + full_name(verb) + "'",
+                     near.empty() ? help_hint(verb) : "did you mean '" + near + "'?");
+}
+
+Error unknown_verb(const CLI::App& app, const std::string& word) {
+    std::vector<std::string> known;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+        known.push_back(verb->get_name());
+    const std::string near = nearest_of(word, known);
+    return bad_input("unknown verb '" + word + "'",
+                     near.empty() ? help_hint(app) : "did you mean 'ctrctl " + near + "'?");
+}
+
+bool is_option(std::string_view word) { return word.size() > 1 && word.starts_with('-'); }
+
+std::string in_our_style(std::string text) {
+    if (text.size() > 1 && std::isupper(static_cast<unsigned char>(text[0])) &&
+        !std::isupper(static_cast<unsigned char>(text[1])))
+        text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+    while (!text.empty() && (text.back() == '.' || text.back() == '\n'))
+        text.pop_back();
+    return text;
+}
+
+Error describe(const CLI::App& app, const CLI::ParseError& error) {
+    const CLI::App& verb = entered(app);
+    const auto left = verb.remaining();
+    const std::string word = left.empty() ? "" : left.front();
+    if (is_option(word))
+        return unknown_option(verb, word);
+    if (&verb == &app)
+        return word.empty() ? bad_input("no verb is given", help_hint(app)) : unknown_verb(app, word);
+    if (dynamic_cast<const CLI::ExtrasError*>(&error))
+        return bad_input("'" + full_name(verb) + "' does not take '" + word + "'", help_hint(verb));
+    return bad_input(in_our_style(error.what()), help_hint(verb));
+}
+
+// --- what several verbs have ------------------------------------------------------------------------------------
+
+/// The usual help, with what follows the positionals in its first line.
+class CommandFormatter : public CLI::Formatter {
+public:
+    explicit CommandFormatter(std::string usage) : usage_{std::move(usage)} { column_width(help_column); }
+    std::string make_usage(const CLI::App* app, std::string name) const override {
+        std::string text = CLI::Formatter::make_usage(app, std::move(name));
+        const std::size_t end = text.find_last_not_of('\n') + 1;
+        return text.insert(end, " " + usage_);
+    }
+
+private:
+    std::string usage_;
+};
+
+/// The verb ends with a command for a container: nothing after its first word is an option of ours.
+void take_command(CLI::App& verb, const std::string& usage) {
+    verb.prefix_command();
+    verb.formatter(std::make_shared<CommandFormatter>(usage));
+}
+
+void add_json(CLI::App& verb, std::string& value) {
+    verb.add_flag("--json", value, "print JSON for scripts; short: in one line")
+        ->check(CLI::IsMember({"true", "pretty", "short", "off"})) // "true" is what CLI11 gives --json without a value
+        ->option_text("[=pretty|short|off]");
+}
+
+void add_ask(CLI::App& verb, bool& no_ask_password) {
+    verb.add_flag("--no-ask-password", no_ask_password, "never ask for an administrator's password");
+}
+
+/// exec and run.
+template <class Options> void add_process(CLI::App& verb, Options& options) {
+    verb.add_flag("-t,--tty", options.terminal, "with a terminal (the default where stdin and stdout are one)");
+    verb.add_flag("-T,--no-tty", options.no_terminal, "without a terminal")->excludes("--tty")->option_text(" ");
+    verb.add_option("-u,--user", options.user, "run it as this user: name or number, with ':group' if wanted");
+    verb.add_option("-w,--workdir", options.directory, "run it in this folder of the container")->option_text("DIR");
+    verb.add_option("-e,--env", options.environment, "set an environment variable; may be repeated")
+        ->option_text("NAME=VALUE")
+        ->allow_extra_args(false);
+}
+
+std::string check_count(const std::string& text) {
+    const bool digits = !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+    return digits ? "" : "'" + text + "' is not a number";
+}
+
+// --- the verbs --------------------------------------------------------------------------------------------------
+
+/// The parser's variables, and where the chosen verb leaves its own.
+class Parser {
+public:
+    Parser();
+    Outcome<Command> parse(std::vector<std::string> words);
+
+private:
+    CLI::App& add(const char* name, const char* help) { return *app_.add_subcommand(name, help); }
+    void add_looking();
+    void add_control(const char* name, const char* help);
+    void add_kill();
+    void add_exec();
+    void add_logs();
+    void add_run();
+    void add_declarations();
+    Outcome<std::vector<std::string>> command_of(const CLI::App& verb) const;
+    Outcome<Command> chosen();
+    std::string help(const CLI::Success& asked_for);
+
+    CLI::App app_{"Manage containers that are systemd units", "ctrctl"};
+    std::vector<std::string> after_dashes_{};
+    ListOptions list_{};
+    StatusOptions status_{};
+    ControlOptions control_{};
+    ExecOptions exec_{};
+    LogsOptions logs_{};
+    RunOptions run_{};
+    CheckOptions check_{};
+    ApplyOptions apply_{};
+};
+
+Parser::Parser() {
+    app_.set_version_flag("--version", "ctrctl " CTRD_VERSION);
+    app_.set_help_flag("-h,--help", "show this help and exit");
+    app_.require_subcommand(1);
+    app_.get_formatter()->column_width(help_column);
+    add_looking();
+    add_control("start", "Start containers; returns when they are ready");
+    add_control("stop", "Stop containers; returns when they have ended. A socket goes on listening");
+    add_control("restart", "Stop and start containers");
+    add_kill();
+    add_exec();
+    add_logs();
+    add_run();
+    add_declarations();
+    app_.footer(exit_codes); // last: the verbs would have it too
+}
+
+void Parser::add_looking() {
+    CLI::App& list = add("list", "List the declared containers, running or not");
+    add_json(list, list_.json);
+    list.add_flag("-q,--quiet", list_.quiet, "print the names only");
+    CLI::App& status = add("status", "Show what is known about containers (all, if none is named)");
+    status.add_option("NAME", status_.names, "container");
+    add_json(status, status_.json);
+}
+
+void Parser::add_control(const char* name, const char* help) {
+    CLI::App& verb = add(name, help);
+    verb.add_option("NAME", control_.names, "container")->required();
+    add_ask(verb, control_.no_ask_password);
+}
+
+void Parser::add_kill() {
+    add_control("kill", "Send a signal to containers");
+    CLI::App& verb = *app_.get_subcommand("kill");
+    verb.add_option("-s,--signal", control_.signal, "signal by name or number")->capture_default_str();
+    verb.add_option("--whom", control_.whom, "leader: the first process, all: every process")
+        ->check(CLI::IsMember({"leader", "all"}))
+        ->option_text("leader|all");
+}
+
+void Parser::add_exec() {
+    CLI::App& verb = add("exec", "Run a command in a running container; ends with its exit code");
+    take_command(verb, "COMMAND [ARGUMENT...]");
+    verb.add_option("NAME", exec_.name, "container")->required();
+    add_process(verb, exec_);
+    add_ask(verb, exec_.no_ask_password);
+}
+
+void Parser::add_logs() {
+    CLI::App& verb = add("logs", "Show what a container has written, from the journal");
+    verb.add_option("NAME", logs_.name, "container")->required();
+    verb.add_flag("-f,--follow", logs_.follow, "go on with what is written from now on");
+    verb.add_option("-n,--lines", logs_.lines, "only the last N lines")->check(check_count)->option_text("N");
+    verb.add_option("--since", logs_.since, "from this time on, such as 'today' or '-1h'")->option_text("TIME");
+    verb.add_option("--until", logs_.until, "up to this time")->option_text("TIME");
+    add_json(verb, logs_.json);
+}
+
+void Parser::add_run() {
+    CLI::App& verb = add("run", "Run a container in the foreground; ends with its exit code");
+    take_command(verb, "[--] [COMMAND [ARGUMENT...]]");
+    verb.add_option("--name", run_.name, "its name; a new one if not given")->option_text("NAME");
+    verb.add_option("--rootfs", run_.rootfs, "folder that is its root file system")->option_text("DIR");
+    verb.add_option("--bundle", run_.bundle, "OCI bundle: a folder with config.json")
+        ->excludes("--rootfs")
+        ->option_text("DIR");
+    add_process(verb, run_);
+    verb.add_option("--hostname", run_.hostname, "its host name")->option_text("NAME");
+    verb.add_option("--network", run_.network, "none: loopback only (the default of a folder), host: the host's own")
+        ->check(CLI::IsMember({"none", "host"}))
+        ->option_text("none|host");
+    verb.add_flag("--read-only", run_.read_only, "the root file system can't be written to");
+}
+
+void Parser::add_declarations() {
+    CLI::App& check = add("check", "Check container files (NAME.toml); silent if all is well");
+    check.add_option("FILE", check_.files, "file")->required();
+    add_json(check, check_.json);
+    CLI::App& apply = add("apply", "Make systemd run what the files declare (all, if none is named)");
+    apply.add_option("NAME", apply_.names, "container");
+    apply.add_flag("-n,--dry-run", apply_.dry_run, "only say what would be done");
+    add_json(apply, apply_.json);
+}
+
+/// What stands after the verb's own options and positionals. An option that the verb does not know ends up in front of
+/// it and is an error.
+Outcome<std::vector<std::string>> Parser::command_of(const CLI::App& verb) const {
+    std::vector<std::string> command = verb.remaining();
+    if (!command.empty() && is_option(command.front()))
+        return refuse(exit_bad_input, unknown_option(verb, command.front()));
+    // Before the command "--" is ours; once it has begun, everything is its own.
+    const std::ptrdiff_t skip = command.empty() && !after_dashes_.empty() ? 1 : 0;
+    command.insert(command.end(), after_dashes_.begin() + skip, after_dashes_.end());
+    return command;
+}
+
+Outcome<Command> Parser::chosen() {
+    const CLI::App& verb = entered(app_);
+    const std::string name = verb.get_name();
+    if (name == "exec" || name == "run") {
+        auto command = command_of(verb);
+        if (!command)
+            return std::unexpected{std::move(command).error()};
+        (name == "exec" ? exec_.command : run_.command) = std::move(*command);
+    }
+    control_.verb = name;
+    const std::pair<std::string_view, std::function<Command()>> verbs[] = {
+        {"list", [&] { return list_; }},   {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
+        {"logs", [&] { return logs_; }},   {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
+        {"apply", [&] { return apply_; }},
+    };
+    for (const auto& [known, options] : verbs)
+        if (known == name)
+            return options();
+    return control_;
+}
+
+std::string Parser::help(const CLI::Success& asked_for) {
+    std::ostringstream text;
+    app_.exit(asked_for, text, text);
+    return text.str();
+}
+
+Outcome<Command> Parser::parse(std::vector<std::string> words) {
+    // CLI11 takes what follows "--" for the program's business and not the verb's: it does not get to see it.
+    if (!words.empty() && (words.front() == "exec" || words.front() == "run")) {
+        const auto dashes = std::ranges::find(words, "--");
+        after_dashes_.assign(dashes, words.end());
+        words.erase(dashes, words.end());
+    }
+    std::ranges::reverse(words); // as CLI11 wants them
+    try {
+        app_.parse(std::move(words));
+    } catch (const CLI::Success& asked_for_help) {
+        return Answer{help(asked_for_help)};
+    } catch (const CLI::ParseError& error) {
+        return refuse(exit_bad_input, describe(app_, error));
+    }
+    return chosen();
+}
+
+} // namespace
+
+Outcome<Command> parse_command_line(std::vector<std::string> words) { return Parser{}.parse(std::move(words)); }
+
+} // namespace ctrd::ctl

@@ -1,0 +1,123 @@
+#include "tools/ctrctl/describe.hpp"
+
+#include "ctrd/base/names.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <sys/wait.h>
+
+#include <csignal>
+#include <ctime>
+
+namespace ctrd::ctl {
+namespace {
+
+constexpr std::uint64_t second = 1'000'000;
+
+std::string local_time(std::uint64_t microseconds) {
+    const auto seconds = static_cast<std::time_t>(microseconds / second);
+    std::tm parts{};
+    char text[64];
+    if (!::localtime_r(&seconds, &parts) || std::strftime(text, sizeof text, "%a %Y-%m-%d %H:%M:%S %Z", &parts) == 0)
+        return {};
+    return text;
+}
+
+std::string describe_socket(const Socket& socket) {
+    const std::string name = socket.name.empty() ? "" : "'" + socket.name + "', ";
+    if (socket.port == 0)
+        return fmt::format("{} ({}{})", socket.listen, name, socket.deliver);
+    return fmt::format("{} -> port {} ({}{})", socket.listen, socket.port, name, socket.deliver);
+}
+
+std::string line(std::string_view title, std::string_view value) {
+    return value.empty() ? std::string{} : fmt::format("{:>11}: {}\n", title, printable(value));
+}
+
+} // namespace
+
+Style style_of_state(std::string_view state) {
+    if (state == "running")
+        return Style::good;
+    if (state == "failed")
+        return Style::bad;
+    return state == "stopped" ? Style::faint : Style::busy;
+}
+
+std::string describe_end(std::int32_t main_code, std::int32_t main_status) {
+    if (main_code == CLD_EXITED)
+        return fmt::format("exited with {}", main_status);
+    if (main_code == CLD_KILLED || main_code == CLD_DUMPED)
+        return fmt::format("killed by {}{}", signal_name(main_status), main_code == CLD_DUMPED ? ", core dumped" : "");
+    return {};
+}
+
+std::string describe_age(std::uint64_t microseconds) {
+    const std::uint64_t seconds = microseconds / second;
+    if (seconds < 60)
+        return fmt::format("{}s", seconds);
+    if (seconds < 3600)
+        return fmt::format("{}min {}s", seconds / 60, seconds % 60);
+    if (seconds < 86400)
+        return fmt::format("{}h {}min", seconds / 3600, seconds / 60 % 60);
+    return fmt::format("{} day{}", seconds / 86400, seconds < 2 * 86400 ? "" : "s");
+}
+
+std::string list_text(const std::vector<Row>& rows, const Look& look) {
+    Table table{{"NAME", "STATE", "LEADER", "UNIT", "SOURCE"}};
+    for (const auto& row : rows)
+        table.add({{row.name},
+                   {row.state, style_of_state(row.state)},
+                   {row.leader ? std::to_string(row.leader) : ""},
+                   {row.unit},
+                   {row.source}});
+    return table.render(look);
+}
+
+nlohmann::json list_json(const std::vector<Row>& rows) {
+    auto json = nlohmann::json::array();
+    for (const auto& row : rows)
+        json.push_back({{"name", row.name},
+                        {"state", row.state},
+                        {"source", row.source},
+                        {"leader", row.leader},
+                        {"unit", row.unit},
+                        {"path", row.path}});
+    return json;
+}
+
+std::string status_text(const Details& details, std::uint64_t now, const Look& look) {
+    const Style style = style_of_state(details.state);
+    std::string text = styled(look.utf8 ? "\u25cf" : "*", style, look) + " " + printable(details.name) + " - " +
+                       styled(details.state, style, look);
+    if (details.since > 0)
+        text += " since " + local_time(details.since) + "; " +
+                describe_age(now > details.since ? now - details.since : 0) + " ago";
+    text += "\n";
+    text += line("source", details.source) + line("unit", details.unit);
+    text += line("leader", details.leader ? std::to_string(details.leader) : "");
+    text += line("cgroup", details.cgroup);
+    for (const auto& socket : details.sockets)
+        text += line("socket", describe_socket(socket));
+    if (details.leader == 0)
+        text += line("last run", describe_end(details.main_code, details.main_status));
+    return text;
+}
+
+nlohmann::json status_json(const Details& details) {
+    auto sockets = nlohmann::json::array();
+    for (const auto& socket : details.sockets)
+        sockets.push_back(
+            {{"listen", socket.listen}, {"deliver", socket.deliver}, {"name", socket.name}, {"port", socket.port}});
+    nlohmann::json json{{"name", details.name},   {"state", details.state},   {"source", details.source},
+                        {"unit", details.unit},   {"leader", details.leader}, {"cgroup", details.cgroup},
+                        {"since", details.since}, {"sockets", sockets}};
+    if (details.main_code == CLD_EXITED)
+        json["exit_code"] = details.main_status;
+    else if (details.main_code == CLD_KILLED || details.main_code == CLD_DUMPED)
+        json["exit_signal"] = signal_name(details.main_status);
+    return json;
+}
+
+} // namespace ctrd::ctl

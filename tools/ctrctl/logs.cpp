@@ -1,0 +1,63 @@
+// logs: the journal is the only log, and journalctl the only reader that is needed.
+#include "tools/ctrctl/client.hpp"
+#include "tools/ctrctl/outcome.hpp"
+#include "tools/ctrctl/output.hpp"
+#include "tools/ctrctl/verbs.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+namespace ctrd::ctl {
+namespace {
+
+/// journalctl's arguments; every value is glued to its option, so that none can pass for another option.
+std::vector<std::string> journal_arguments(const LogsOptions& options) {
+    std::vector<std::string> arguments{"journalctl", "--unit=ctr@" + options.name + ".service"};
+    if (options.follow)
+        arguments.emplace_back("--follow");
+    if (!options.lines.empty())
+        arguments.push_back("--lines=" + options.lines);
+    if (!options.since.empty())
+        arguments.push_back("--since=" + options.since);
+    if (!options.until.empty())
+        arguments.push_back("--until=" + options.until);
+    if (const Json json = json_of(options.json); json != Json::off)
+        arguments.emplace_back(json == Json::pretty ? "--output=json-pretty" : "--output=json");
+    if (::isatty(STDOUT_FILENO) != 1)
+        arguments.emplace_back("--no-pager");
+    return arguments;
+}
+
+/// A wrong name is an error and not an empty log. Without ctrd the journal can still be read.
+Outcome<void> check_exists(const std::string& name) {
+    auto client = Client::connect(false);
+    if (!client)
+        return {};
+    auto found = client->on_container("GetContainer", name);
+    if (found || found.error().exit != exit_no_container)
+        return {};
+    Failure failure = std::move(found).error();
+    if (!failure.error.hint.starts_with("did you mean"))
+        failure.error.hint = "'journalctl -u ctr@" + name + ".service' shows what is left of a removed container";
+    return std::unexpected{std::move(failure)};
+}
+
+} // namespace
+
+int logs(const LogsOptions& options) {
+    if (auto good = check_names({options.name}); !good)
+        return report(good.error());
+    if (auto exists = check_exists(options.name); !exists)
+        return report(exists.error());
+    auto arguments = journal_arguments(options);
+    std::vector<char*> argv;
+    for (auto& argument : arguments)
+        argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    ::execvp(argv[0], argv.data());
+    return report(exit_internal, os_error(errno, "cannot run journalctl", "it belongs to the package systemd"));
+}
+
+} // namespace ctrd::ctl

@@ -1,0 +1,33 @@
+// ctrctl: the command line. Each verb is in the file of its group; here they are only put together.
+#include "tools/ctrctl/command_line.hpp"
+#include "tools/ctrctl/output.hpp"
+
+#include <algorithm>
+#include <exception>
+
+namespace {
+
+using namespace ctrd::ctl;
+
+struct Run {
+    int operator()(const Answer& answer) const { return print(answer.text); }
+    int operator()(const ListOptions& options) const { return list(options); }
+    int operator()(const StatusOptions& options) const { return status(options); }
+    int operator()(const ControlOptions& options) const { return control(options); }
+    int operator()(const ExecOptions& options) const { return exec(options); }
+    int operator()(const LogsOptions& options) const { return logs(options); }
+    int operator()(const RunOptions& options) const { return run(options); }
+    int operator()(const CheckOptions& options) const { return check(options); }
+    int operator()(const ApplyOptions& options) const { return apply(options); }
+};
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        const auto command = parse_command_line({argv + std::min(argc, 1), argv + argc});
+        return command ? std::visit(Run{}, *command) : report(command.error());
+    } catch (const std::exception& error) {
+        return report(exit_internal, ctrd::Error{std::errc::not_enough_memory, error.what()});
+    }
+}

@@ -1,0 +1,186 @@
+// run: a container in the foreground, for as long as its command lasts. It needs neither ctrd nor systemd: ctr-oci
+// does the work, and where PID 1 is systemd the container gets a scope in machine.slice.
+#include "tools/ctrctl/adhoc.hpp"
+#include "tools/ctrctl/outcome.hpp"
+#include "tools/ctrctl/output.hpp"
+#include "tools/ctrctl/signal_queue.hpp"
+#include "tools/ctrctl/verbs.hpp"
+
+#include "config/config.hpp"
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/names.hpp"
+#include "ctrd/base/process.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+
+namespace ctrd::ctl {
+namespace {
+
+constexpr const char* runtime_path = CTRD_BINDIR "/ctr-oci";
+
+Outcome<std::string> absolute_folder(const std::string& path, const char* what) {
+    char resolved[PATH_MAX];
+    struct stat st {};
+    const int err = ::realpath(path.c_str(), resolved) && ::stat(resolved, &st) == 0 ? 0 : errno;
+    if (err)
+        return refuse(exit_bad_input,
+                      os_error(err, std::string{what} + " '" + path + "'", "give the path of an existing folder"));
+    if (!S_ISDIR(st.st_mode))
+        return refuse(exit_bad_input, os_error(ENOTDIR, std::string{what} + " '" + path + "'"));
+    return resolved;
+}
+
+/// A name that was asked for must not be a declared container's: units, machines and logs go by it.
+Outcome<std::string> choose_name(const RunOptions& options) {
+    if (options.name.empty())
+        return "run-" + std::to_string(::getpid());
+    if (auto good = check_container_name(options.name); !good)
+        return refuse(exit_bad_input, std::move(good).error());
+    if (const auto file = config::find_main_file(options.name, config::SearchDirs::system()))
+        return refuse(exit_failure,
+                      {std::errc::device_or_resource_busy,
+                       "the name '" + options.name + "' is already in use by the container of '" + *file + "'",
+                       "choose another one with --name, or 'ctrctl start " + options.name + "'"});
+    return options.name;
+}
+
+Outcome<config::UnitSpec> spec_of(const RunOptions& options, const std::string& name) {
+    config::UnitSpec spec;
+    spec.name = name;
+    const bool of_bundle = !options.bundle.empty();
+    auto folder =
+        of_bundle ? absolute_folder(options.bundle, "bundle") : absolute_folder(options.rootfs, "root file system");
+    if (!folder)
+        return std::unexpected{std::move(folder).error()};
+    (of_bundle ? spec.bundle : spec.rootfs) = *folder;
+    spec.command = options.command;
+    if (!options.user.empty())
+        spec.user = options.user;
+    if (!options.directory.empty())
+        spec.working_directory = options.directory;
+    if (!options.hostname.empty())
+        spec.hostname = options.hostname;
+    if (!options.network.empty())
+        spec.network = options.network == "host" ? config::Network::host : config::Network::none;
+    if (options.read_only)
+        spec.read_only = true;
+    for (const auto& assignment : options.environment)
+        spec.environment.insert_or_assign(assignment.substr(0, assignment.find('=')),
+                                          assignment.substr(assignment.find('=') + 1));
+    return spec;
+}
+
+bool wants_terminal(const RunOptions& options) {
+    return options.terminal || (!options.no_terminal && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1);
+}
+
+Outcome<std::string> config_for(const RunOptions& options, const std::string& name) {
+    auto spec = spec_of(options, name);
+    if (!spec)
+        return std::unexpected{std::move(spec).error()};
+    const auto config = config::ad_hoc_config(*spec, wants_terminal(options));
+    if (!config)
+        return refuse(exit_bad_input, config::to_error(config.error()));
+    auto json = nlohmann::ordered_json::parse(*config, nullptr, false);
+    if (json.is_discarded() || !json.is_object())
+        return refuse(exit_internal, bad_input("the configuration of '" + name + "' is no JSON object"));
+    if (::sd_booted() > 0)
+        json["linux"]["cgroupsPath"] = "machine.slice:ctr:" + name;
+    return json.dump();
+}
+
+[[noreturn]] void become_runtime(const AdhocBundle& bundle, const std::string& name, const SignalQueue& signals,
+                                 pid_t parent) {
+    // If we are killed, the container ends too: nobody would wait for it.
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != parent)
+        ::_exit(exit_internal);
+    signals.restore_mask();
+    const std::string log = bundle.error_log();
+    std::vector<const char*> argv{runtime_path, "--log", log.c_str()};
+    if (::sd_booted() > 0)
+        argv.push_back("--systemd-cgroup");
+    for (const char* argument : {"run", "--bundle", bundle.path().c_str(), name.c_str()})
+        argv.push_back(argument);
+    argv.push_back(nullptr);
+    ::execv(runtime_path, const_cast<char* const*>(argv.data()));
+    const int err = errno;
+    ::_exit(
+        report(exit_internal, os_error(err, std::string{"cannot run '"} + runtime_path + "'", "is ctrd installed?")));
+}
+
+/// Passes signals on until the runtime has ended; its exit code.
+int supervise(pid_t runtime, const SignalQueue& signals) {
+    for (;;) {
+        pollfd ready{.fd = signals.fd(), .events = POLLIN, .revents = 0};
+        ::poll(&ready, 1, -1);
+        while (const auto signal = signals.next())
+            // The terminal's own ^C has reached the runtime already: it is in the foreground as we are.
+            if (signal->number != SIGCHLD && !signal->from_kernel)
+                ::kill(runtime, signal->number);
+        int status = 0;
+        if (::waitpid(runtime, &status, WNOHANG) != runtime)
+            continue;
+        if (WIFSIGNALED(status))
+            return report(exit_internal, bad_input("ctr-oci was killed by " + signal_name(WTERMSIG(status))));
+        return WEXITSTATUS(status);
+    }
+}
+
+Outcome<void> check_options(const RunOptions& options) {
+    if (::geteuid() != 0)
+        return refuse(exit_denied, {std::errc::operation_not_permitted, "cannot run a container: permission denied",
+                                    "run it as root"});
+    if (options.rootfs.empty() == options.bundle.empty())
+        return refuse(exit_bad_input, bad_input(options.rootfs.empty() ? "neither --rootfs nor --bundle is given"
+                                                                       : "--rootfs and --bundle exclude each other"));
+    if (options.bundle.empty() && options.command.empty())
+        return refuse(exit_bad_input, bad_input("no command to run in '" + options.rootfs + "'",
+                                                "as in: ctrctl run --rootfs " + options.rootfs + " -- /bin/sh"));
+    return check_assignments(options.environment);
+}
+
+} // namespace
+
+int run(const RunOptions& options) {
+    if (auto good = check_options(options); !good)
+        return report(good.error());
+    const auto name = choose_name(options);
+    if (!name)
+        return report(name.error());
+    const auto config = config_for(options, *name);
+    if (!config)
+        return report(config.error());
+    // Before the folder exists: from here on no signal ends us, so that it is always removed.
+    const auto signals = SignalQueue::open({SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD});
+    if (!signals)
+        return report(exit_internal, signals.error());
+    const auto bundle = AdhocBundle::create(*name, *config);
+    if (!bundle)
+        return report(bundle.error());
+    const pid_t parent = ::getpid();
+    const pid_t runtime = ::fork();
+    if (runtime < 0)
+        return report(exit_internal, os_error(errno, "cannot start ctr-oci"));
+    if (runtime == 0)
+        become_runtime(*bundle, *name, *signals, parent);
+    const int code = supervise(runtime, *signals);
+    // The runtime has said why on stderr. Its code alone could be the payload's.
+    const auto errors = code == 0 ? Result<std::string>{""} : read_file(bundle->error_log());
+    return errors && !errors->empty() ? exit_code_of(*errors) : code;
+}
+
+} // namespace ctrd::ctl

@@ -1,0 +1,76 @@
+// The verbs: what the command line can ask of each, and the function that does it. Every function prints, reports and
+// returns ctrctl's exit code.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace ctrd::ctl {
+
+struct ListOptions {
+    std::string json{"off"};
+    bool quiet{false};
+};
+int list(const ListOptions& options);
+
+struct StatusOptions {
+    std::vector<std::string> names{}; // none: all
+    std::string json{"off"};
+};
+int status(const StatusOptions& options);
+
+/// start, stop, restart and kill.
+struct ControlOptions {
+    std::string verb{};
+    std::vector<std::string> names{};
+    bool no_ask_password{false};
+    std::string signal{"SIGTERM"}; // of kill
+    std::string whom{"leader"};    // of kill
+};
+int control(const ControlOptions& options);
+
+struct ExecOptions {
+    std::string name{}, user{}, directory{};
+    std::vector<std::string> environment{}, command{};
+    bool terminal{false}, no_terminal{false}, no_ask_password{false};
+};
+int exec(const ExecOptions& options);
+
+struct LogsOptions {
+    std::string name{}, lines{}, since{}, until{};
+    std::string json{"off"};
+    bool follow{false};
+};
+int logs(const LogsOptions& options);
+
+struct RunOptions {
+    std::string name{}, rootfs{}, bundle{}, user{}, directory{}, hostname{}, network{};
+    std::vector<std::string> environment{}, command{};
+    bool terminal{false}, no_terminal{false}, read_only{false};
+};
+int run(const RunOptions& options);
+
+struct CheckOptions {
+    std::vector<std::string> files{};
+    std::string json{"off"};
+};
+int check(const CheckOptions& options);
+
+struct ApplyOptions {
+    std::vector<std::string> names{}; // none: all
+    bool dry_run{false};
+    std::string json{"off"};
+};
+int apply(const ApplyOptions& options);
+
+/// What --help and --version print.
+struct Answer {
+    std::string text{};
+};
+
+/// One command line, understood.
+using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, ExecOptions, LogsOptions, RunOptions,
+                             CheckOptions, ApplyOptions>;
+
+} // namespace ctrd::ctl
