@@ -68,8 +68,34 @@ Result<void> write_control(const std::string& path, std::string_view value) {
     return write_control_at(AT_FDCWD, path, value);
 }
 
-Result<void> write_atomic(const std::string& path, std::string_view data, mode_t mode) {
-    const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+namespace {
+
+/// `file`, which has no name yet, becomes `path`. What is there already is replaced by way of one fixed second name:
+/// at worst that stays behind, and the next one to write takes it over.
+Result<void> give_name(int file, const std::string& path) {
+    const std::string nameless = "/proc/self/fd/" + std::to_string(file);
+    if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0)
+        return {};
+    const std::string second = path + ".new";
+    for (int attempt = 0; errno == EEXIST && attempt < 100; ++attempt) {
+        if (::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, second.c_str(), AT_SYMLINK_FOLLOW) < 0) {
+            if (errno == EEXIST && ::unlink(second.c_str()) < 0 && errno == ENOENT)
+                errno = EEXIST; // another writer was faster
+            continue;
+        }
+        // ENOENT: another writer has renamed what was at `second`, and that was whole too.
+        if (::rename(second.c_str(), path.c_str()) == 0 || errno == ENOENT)
+            return {};
+        const int err = errno;
+        ::unlink(second.c_str());
+        return fail(os_error(err, "cannot replace '" + path + "'"));
+    }
+    return fail(os_error(errno, "cannot make '" + path + "'"));
+}
+
+/// For file systems without nameless files.
+Result<void> write_and_rename(const std::string& path, std::string_view data, mode_t mode) {
+    const std::string temporary = path + ".new";
     {
         const UniqueFd fd = TRY(open_at(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
         auto written = write_all(fd.get(), data).context("'" + temporary + "'");
@@ -84,6 +110,22 @@ Result<void> write_atomic(const std::string& path, std::string_view data, mode_t
         return fail(os_error(err, "cannot replace '" + path + "'"));
     }
     return {};
+}
+
+} // namespace
+
+Result<void> write_atomic(const std::string& path, std::string_view data, mode_t mode) {
+    const auto slash = path.rfind('/');
+    const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+    const UniqueFd fd{::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode)};
+    if (!fd && (errno == EOPNOTSUPP || errno == EISDIR))
+        return write_and_rename(path, data, mode);
+    if (!fd)
+        return fail(os_error(errno, "cannot make '" + path + "'"));
+    TRY_VOID(write_all(fd.get(), data).context("'" + path + "'"));
+    if (::fchmod(fd.get(), mode) < 0)
+        return fail(os_error(errno, "cannot set the mode of '" + path + "'"));
+    return give_name(fd.get(), path);
 }
 
 Result<void> make_dirs(const std::string& path, mode_t mode) {

@@ -23,8 +23,8 @@ Result<void> write_all(int fd, std::string_view data);
 Result<void> write_control(const std::string& path, std::string_view value);
 Result<void> write_control_at(int dir, const std::string& name, std::string_view value);
 
-/// A new file beside `path`, then rename: readers see the old content or the new, whole, also after SIGKILL.
-/// No fsync: for /run.
+/// A file without a name, then its name at once: readers see the old content or the new, whole, also after SIGKILL,
+/// and where nothing was before nothing else is ever left. No fsync: for /run.
 Result<void> write_atomic(const std::string& path, std::string_view data, mode_t mode);
 
 /// mkdir -p; the last folder gets exactly `mode`, also if it existed.
