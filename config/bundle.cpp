@@ -61,6 +61,13 @@ ResourceSpec unit_resources(const oci::Resources& from, std::vector<std::string>
     return to;
 }
 
+/// All but startContainer, which runs inside with the payload's own rights. A bundle may be somebody else's; what a
+/// unit runs on the host is its administrator's alone.
+bool has_host_hooks(const oci::Hooks& hooks) {
+    return !hooks.create_runtime.empty() || !hooks.create_container.empty() || !hooks.poststart.empty() ||
+           !hooks.poststop.empty();
+}
+
 std::string absolute_root(const std::string& bundle, const std::string& root) {
     return clean_path(root.starts_with('/') ? root : clean_path(bundle) + "/" + root);
 }
@@ -82,6 +89,12 @@ Outcome<Bundle> read_bundle(const UnitSpec& spec, const std::string& text, bool 
         problems.push_back(
             {at, fmt::format("linux.resources.{} has no property of a unit in this version of ctrd", property),
              "remove it there; limits of a declared container are written in [resources]"});
+    if (has_host_hooks(parsed->hooks))
+        problems.push_back({at, "hooks: those that run with the host's rights are not taken from a bundle",
+                            "put the command into the unit: systemctl edit ctr@NAME.service, [Service], "
+                            "ExecStartPre= or ExecStopPost="});
+    if (parsed->intel_rdt)
+        problems.push_back({at, "linux.intelRdt has no property of a unit", "remove it there"});
     if (spec.command.empty() && (!parsed->process || parsed->process->args.empty()))
         problems.push_back(
             {origin_of(spec, "bundle"), fmt::format("'{}' does not say what to run", at.file), "write 'command'"});
@@ -95,8 +108,7 @@ Outcome<Bundle> read_bundle(const UnitSpec& spec, const std::string& text, bool 
     if (!config["process"].contains("cwd"))
         config["process"]["cwd"] = "/";
     config["root"]["path"] = absolute_root(*spec.bundle, parsed->root_path);
-    config.erase("hooks"); // parse() let only empty ones through
-    config.erase("ctrd");  // a bundle does not speak for the declaration
+    config.erase("ctrd"); // a bundle does not speak for the declaration
     if (declared) {
         config["linux"].erase("resources");
         config["linux"].erase("cgroupsPath");

@@ -1,5 +1,6 @@
 #include "ctrd/oci/parse.hpp"
 
+#include "ctrd/oci/parse_hooks.hpp"
 #include "ctrd/oci/parse_linux.hpp"
 #include "ctrd/oci/parse_process.hpp"
 
@@ -67,22 +68,18 @@ Result<void> check_version(const std::string& version) {
 Result<std::vector<Mount>> read_mounts(const Reader& top) {
     std::vector<Mount> result;
     for (const Reader& in : TRY(top.objects("mounts"))) {
-        TRY_VOID(in.refuse({"uidMappings", "gidMappings"}));
         Mount mount;
         mount.destination = TRY(in.required_string("destination"));
         mount.type = TRY(in.string("type"));
         mount.source = TRY(in.string("source"));
         mount.options = TRY(in.strings("options"));
+        mount.uid_mappings = TRY(read_id_mappings(in, "uidMappings"));
+        mount.gid_mappings = TRY(read_id_mappings(in, "gidMappings"));
+        if (mount.uid_mappings.empty() != mount.gid_mappings.empty())
+            return fail(bad_input(in.place() + ": uidMappings and gidMappings go together"));
         result.push_back(std::move(mount));
     }
     return result;
-}
-
-Result<void> refuse_hooks(const Reader& top) {
-    const auto hooks = TRY(top.object("hooks"));
-    if (!hooks)
-        return {};
-    return hooks->refuse({"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"});
 }
 
 Result<void> read_names(const Reader& top, Spec& spec) {
@@ -106,7 +103,7 @@ Result<Spec> parse(std::string_view text) {
     spec.version = TRY(top.required_string("ociVersion"));
     TRY_VOID(check_version(spec.version));
     TRY_VOID(top.refuse({"solaris", "windows", "vm", "zos", "freebsd"}));
-    TRY_VOID(refuse_hooks(top));
+    spec.hooks = TRY(read_hooks(top));
     const auto root = TRY(top.object("root"));
     if (!root)
         return fail(bad_input("root is missing"));

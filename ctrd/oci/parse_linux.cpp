@@ -1,6 +1,7 @@
 #include "ctrd/oci/parse_linux.hpp"
 
 #include "ctrd/oci/names.hpp"
+#include "ctrd/oci/parse_scheduling.hpp"
 
 #include <linux/sched.h>
 
@@ -24,19 +25,6 @@ Result<std::vector<Namespace>> read_namespaces(const Reader& linux_object) {
         if (std::ranges::find(result, ns.type, &Namespace::type) != result.end())
             return fail(bad_input(in.place() + ": namespace '" + ns.type + "' is given twice"));
         result.push_back(std::move(ns));
-    }
-    return result;
-}
-
-Result<std::vector<IdMapping>> read_id_mappings(const Reader& linux_object, const char* key) {
-    std::vector<IdMapping> result;
-    for (const Reader& in : TRY(linux_object.objects(key))) {
-        const IdMapping mapping{TRY(in.required_integer<std::uint32_t>("containerID")),
-                                TRY(in.required_integer<std::uint32_t>("hostID")),
-                                TRY(in.required_integer<std::uint32_t>("size"))};
-        if (mapping.size == 0)
-            return fail(bad_input(in.at("size") + " is 0"));
-        result.push_back(mapping);
     }
     return result;
 }
@@ -138,8 +126,9 @@ Result<std::vector<SeccompArg>> read_seccomp_args(const Reader& rule) {
 }
 
 Result<Seccomp> read_seccomp(const Reader& in) {
-    TRY_VOID(in.refuse({"listenerPath", "listenerMetadata"}));
     Seccomp seccomp;
+    seccomp.listener_path = TRY(in.string("listenerPath"));
+    seccomp.listener_metadata = TRY(in.string("listenerMetadata"));
     seccomp.default_action = TRY(in.required_string("defaultAction"));
     seccomp.default_errno_ret = TRY(in.integer<std::uint32_t>("defaultErrnoRet"));
     seccomp.architectures = TRY(in.strings("architectures"));
@@ -149,6 +138,11 @@ Result<Seccomp> read_seccomp(const Reader& in) {
     for (const Reader& rule : rules)
         seccomp.rules.push_back({TRY(rule.strings("names")), TRY(rule.required_string("action")),
                                  TRY(rule.integer<std::uint32_t>("errnoRet")), TRY(read_seccomp_args(rule))});
+    if (notifies(seccomp) && !seccomp.listener_path.starts_with('/'))
+        return fail(bad_input(in.at("listenerPath") + " must be an absolute path where a rule is SCMP_ACT_NOTIFY"));
+    if (seccomp.default_action == "SCMP_ACT_NOTIFY")
+        return fail(bad_input(in.at("defaultAction") + " can't be SCMP_ACT_NOTIFY",
+                              "nothing could run before somebody answers; name the system calls"));
     return seccomp;
 }
 
@@ -170,10 +164,112 @@ Result<std::vector<std::string>> read_absolute_paths(const Reader& in, const cha
     return paths;
 }
 
+Result<std::vector<TimeOffset>> read_time_offsets(const Reader& linux_object) {
+    std::vector<TimeOffset> result;
+    const auto clocks = TRY(linux_object.object("timeOffsets"));
+    if (!clocks)
+        return result;
+    for (const auto& [clock, value] : clocks->json().items()) {
+        if (clock != "monotonic" && clock != "boottime")
+            return fail(bad_input(clocks->at(clock) + ": only the clocks monotonic and boottime have offsets"));
+        const auto in = TRY(clocks->object(clock.c_str()));
+        if (!in)
+            continue;
+        TimeOffset offset{clock, TRY(in->integer<std::int64_t>("secs")).value_or(0),
+                          TRY(in->integer<std::uint32_t>("nanosecs")).value_or(0)};
+        if (offset.nanoseconds > 999'999'999)
+            return fail(bad_input(in->at("nanosecs") + " is above 999999999"));
+        result.push_back(std::move(offset));
+    }
+    return result;
+}
+
+/// As the kernel has it: 15 bytes, no slash, no white space, no colon, not "." or "..".
+bool is_device_name(std::string_view name) {
+    return !name.empty() && name.size() < 16 && name != "." && name != ".." &&
+           name.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
+}
+
+Result<std::vector<NetDevice>> read_net_devices(const Reader& linux_object) {
+    std::vector<NetDevice> result;
+    const auto devices = TRY(linux_object.object("netDevices"));
+    if (!devices)
+        return result;
+    for (const auto& [host_name, value] : devices->json().items()) {
+        const auto in = TRY(devices->object(host_name.c_str()));
+        std::string name;
+        if (in)
+            name = TRY(in->string("name"));
+        if (name.empty())
+            name = host_name;
+        const auto percent = name.find('%');
+        const bool is_template = percent != std::string::npos && name.substr(percent) == "%d";
+        if (!is_device_name(host_name) || !is_device_name(name) || host_name.find('%') != std::string::npos ||
+            (percent != std::string::npos && !is_template))
+            return fail(bad_input(devices->at(host_name) + ": '" + (is_device_name(host_name) ? name : host_name) +
+                                  "' is not a name of a network device"));
+        result.push_back({host_name, std::move(name)});
+    }
+    return result;
+}
+
+Result<std::optional<unsigned long>> read_personality(const Reader& linux_object) {
+    const auto in = TRY(linux_object.object("personality"));
+    if (!in)
+        return std::optional<unsigned long>{};
+    constexpr std::array domains{Named{"LINUX", 0}, Named{"LINUX32", 8}};
+    if (!TRY(in->strings("flags")).empty())
+        return fail(bad_input(in->at("flags") + ": the runtime spec defines none"));
+    return std::optional{static_cast<unsigned long>(TRY(required_named(domains, *in, "domain")))};
+}
+
+bool is_no_folder_name(const std::string& name) {
+    return name.find_first_of("/\n") != std::string::npos || name == "." || name == ".." || name == "info" ||
+           name == "mon_groups" || name == "mon_data";
+}
+
+Result<std::optional<IntelRdt>> read_intel_rdt(const Reader& linux_object) {
+    const auto in = TRY(linux_object.object("intelRdt"));
+    if (!in)
+        return std::optional<IntelRdt>{};
+    IntelRdt rdt;
+    rdt.clos_id = TRY(in->string("closID"));
+    if (rdt.clos_id != "/" && is_no_folder_name(rdt.clos_id))
+        return fail(bad_input(in->at("closID") + " can't be a folder's name: '" + rdt.clos_id + "'"));
+    for (const char* key : {"l3CacheSchema", "memBwSchema"})
+        if (auto line = TRY(in->string(key)); !line.empty())
+            rdt.schemata.push_back(std::move(line));
+    for (std::string& line : TRY(in->strings("schemata")))
+        rdt.schemata.push_back(std::move(line));
+    for (const std::string& line : rdt.schemata)
+        if (line.find('\n') != std::string::npos && line.find('\n') + 1 != line.size())
+            return fail(bad_input(in->at("schemata") + " holds more than one line in '" + line + "'"));
+    rdt.monitoring = TRY(in->boolean("enableMonitoring"));
+    return std::optional{std::move(rdt)};
+}
+
 } // namespace
 
+Result<std::vector<IdMapping>> read_id_mappings(const Reader& in_object, const char* key) {
+    std::vector<IdMapping> result;
+    for (const Reader& in : TRY(in_object.objects(key))) {
+        const IdMapping mapping{TRY(in.required_integer<std::uint32_t>("containerID")),
+                                TRY(in.required_integer<std::uint32_t>("hostID")),
+                                TRY(in.required_integer<std::uint32_t>("size"))};
+        if (mapping.size == 0)
+            return fail(bad_input(in.at("size") + " is 0"));
+        result.push_back(mapping);
+    }
+    return result;
+}
+
 Result<void> read_linux(const Reader& in, Spec& spec) {
-    TRY_VOID(in.refuse({"intelRdt", "personality", "mountLabel", "timeOffsets", "netDevices", "memoryPolicy"}));
+    spec.mount_label = TRY(in.string("mountLabel"));
+    spec.personality = TRY(read_personality(in));
+    spec.memory_policy = TRY(read_memory_policy(in));
+    spec.time_offsets = TRY(read_time_offsets(in));
+    spec.net_devices = TRY(read_net_devices(in));
+    spec.intel_rdt = TRY(read_intel_rdt(in));
     spec.namespaces = TRY(read_namespaces(in));
     spec.uid_mappings = TRY(read_id_mappings(in, "uidMappings"));
     spec.gid_mappings = TRY(read_id_mappings(in, "gidMappings"));
@@ -188,6 +284,10 @@ Result<void> read_linux(const Reader& in, Spec& spec) {
     if (const auto seccomp = TRY(in.object("seccomp")))
         spec.seccomp = TRY(read_seccomp(*seccomp));
     return {};
+}
+
+bool notifies(const Seccomp& seccomp) {
+    return std::ranges::find(seccomp.rules, "SCMP_ACT_NOTIFY", &SeccompRule::action) != seccomp.rules.end();
 }
 
 } // namespace ctrd::oci

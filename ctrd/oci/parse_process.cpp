@@ -1,6 +1,7 @@
 #include "ctrd/oci/parse_process.hpp"
 
 #include "ctrd/oci/names.hpp"
+#include "ctrd/oci/parse_scheduling.hpp"
 
 #include <algorithm>
 
@@ -97,7 +98,6 @@ Result<void> check_environment(const Reader& in, const std::vector<std::string>&
 } // namespace
 
 Result<Process> read_process(const Reader& in) {
-    TRY_VOID(in.refuse({"selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity"}));
     Process process;
     process.terminal = TRY(in.boolean("terminal"));
     process.console_size = TRY(read_console_size(in));
@@ -121,6 +121,10 @@ Result<Process> read_process(const Reader& in) {
     process.apparmor_profile = TRY(in.string("apparmorProfile"));
     if (process.apparmor_profile.find_first_of(" \n\t") != std::string::npos)
         return fail(bad_input(in.at("apparmorProfile") + " holds white space"));
+    process.selinux_label = TRY(in.string("selinuxLabel"));
+    process.scheduler = TRY(read_scheduler(in));
+    process.io_priority = TRY(read_io_priority(in));
+    process.exec_cpu_affinity = TRY(read_exec_cpu_affinity(in));
     return process;
 }
 

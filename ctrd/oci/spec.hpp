@@ -38,6 +38,29 @@ struct ConsoleSize {
     std::uint16_t columns{0};
 };
 
+/// process.scheduler, as sched_setattr(2) takes it.
+struct Scheduler {
+    std::string policy_name{};
+    std::uint32_t policy{0}; // SCHED_*
+    std::int32_t nice{0};
+    std::uint32_t priority{0};
+    std::uint64_t flags{0}; // SCHED_FLAG_*
+    std::uint64_t runtime{0};
+    std::uint64_t deadline{0};
+    std::uint64_t period{0};
+};
+
+/// process.ioPriority, as ioprio_set(2) takes it: class << 13 | priority.
+struct IoPriority {
+    int value{0};
+};
+
+/// process.execCPUAffinity: lists of processors ("0-3,7"); of `exec` alone, a first process has its cgroup's.
+struct ExecCpuAffinity {
+    std::vector<unsigned> initial{};
+    std::vector<unsigned> final{};
+};
+
 struct Process {
     bool terminal{false};
     std::optional<ConsoleSize> console_size{};
@@ -50,6 +73,17 @@ struct Process {
     bool no_new_privileges{false};
     std::optional<int> oom_score_adj{};
     std::string apparmor_profile{};
+    std::string selinux_label{};
+    std::optional<Scheduler> scheduler{};
+    std::optional<IoPriority> io_priority{};
+    ExecCpuAffinity exec_cpu_affinity{};
+};
+
+struct IdMapping {
+    std::uint32_t container_id{0};
+    std::uint32_t host_id{0};
+    std::uint32_t size{0};
+    bool operator==(const IdMapping&) const = default;
 };
 
 struct Mount {
@@ -57,12 +91,48 @@ struct Mount {
     std::string type{};
     std::string source{};
     std::vector<std::string> options{};
+    std::vector<IdMapping> uid_mappings{};
+    std::vector<IdMapping> gid_mappings{};
 };
 
-struct IdMapping {
-    std::uint32_t container_id{0};
-    std::uint32_t host_id{0};
-    std::uint32_t size{0};
+struct Hook {
+    std::string path{};
+    std::vector<std::string> args{};
+    std::vector<std::string> env{};
+    std::optional<std::uint32_t> timeout_seconds{};
+};
+
+struct Hooks {
+    std::vector<Hook> create_runtime{}; // those of the older "prestart" first
+    std::vector<Hook> create_container{};
+    std::vector<Hook> start_container{};
+    std::vector<Hook> poststart{};
+    std::vector<Hook> poststop{};
+};
+
+/// linux.timeOffsets: of one clock of a new time namespace.
+struct TimeOffset {
+    std::string clock{}; // "monotonic" or "boottime"
+    std::int64_t seconds{0};
+    std::uint32_t nanoseconds{0};
+};
+
+/// linux.memoryPolicy, as set_mempolicy(2) takes it.
+struct MemoryPolicy {
+    int mode{0}; // MPOL_* and MPOL_F_*
+    std::vector<unsigned> nodes{};
+};
+
+/// linux.netDevices: one of the host's devices that moves into the container.
+struct NetDevice {
+    std::string host_name{};
+    std::string name{}; // in the container
+};
+
+struct IntelRdt {
+    std::string clos_id{};
+    std::vector<std::string> schemata{}; // one line each; l3CacheSchema's and memBwSchema's before schemata's
+    bool monitoring{false};
 };
 
 struct Namespace {
@@ -124,7 +194,12 @@ struct Seccomp {
     std::vector<std::string> architectures{};
     std::vector<std::string> flags{};
     std::vector<SeccompRule> rules{};
+    std::string listener_path{};     // unix socket that gets the descriptor of SCMP_ACT_NOTIFY
+    std::string listener_metadata{}; // passed on to whoever listens there
 };
+
+/// Whether any of its rules asks somebody outside: then the kernel hands out a descriptor for the answers.
+bool notifies(const Seccomp& seccomp);
 
 struct Spec {
     std::string version{};
@@ -144,6 +219,13 @@ struct Spec {
     std::vector<std::string> masked_paths{};
     std::vector<std::string> readonly_paths{};
     std::map<std::string, std::string> sysctl{};
+    std::string mount_label{};
+    std::optional<unsigned long> personality{}; // PER_*
+    std::optional<MemoryPolicy> memory_policy{};
+    std::vector<TimeOffset> time_offsets{};
+    std::vector<NetDevice> net_devices{};
+    std::optional<IntelRdt> intel_rdt{};
+    Hooks hooks{};
     Resources resources{};
     std::optional<Seccomp> seccomp{};
 };

@@ -26,10 +26,15 @@ struct Describe {
     }
     std::string operator()(const AttachRootfs& s) const { return fmt::format("attach the rootfs '{}'", s.host_path); }
     std::string operator()(const MountFs& s) const {
-        return fmt::format("mount {} on '{}'{}", s.type, s.destination, attributes(s.attributes));
+        return fmt::format("mount {} on '{}'{}{}", s.type, s.destination, attributes(s.attributes),
+                           s.copy_up ? " and copy what is there" : "");
+    }
+    std::string operator()(const Remount& s) const {
+        return fmt::format("change the options of the mount on '{}'{}", s.destination, attributes(s.attributes));
     }
     std::string operator()(const BindMount& s) const {
-        return fmt::format("bind '{}' on '{}'{}", s.host_source, s.destination, attributes(s.attributes));
+        return fmt::format("bind '{}' on '{}'{}{}", s.host_source, s.destination, attributes(s.attributes),
+                           s.id_map ? " with other ids" : "");
     }
     std::string operator()(const BindCgroup& s) const {
         return fmt::format("bind the container's cgroup on '{}'{}", s.destination, attributes(s.attributes));
@@ -39,6 +44,8 @@ struct Describe {
     }
     std::string operator()(const MakeSymlink& s) const { return fmt::format("link '{}' to '{}'", s.path, s.target); }
     std::string operator()(const AttachTerminal&) const { return "attach a terminal of '/dev/pts' to '/dev/console'"; }
+    std::string operator()(const AwaitRuntimeHooks&) const { return "wait for the createRuntime hooks"; }
+    std::string operator()(const RunContainerHooks&) const { return "run the createContainer hooks"; }
     std::string operator()(const MaskPath& s) const { return fmt::format("mask '{}'", s.path); }
     std::string operator()(const ReadonlyPath& s) const { return fmt::format("make '{}' read-only", s.path); }
     std::string operator()(const ReadonlyRoot&) const { return "make the rootfs read-only"; }

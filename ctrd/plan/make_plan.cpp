@@ -28,6 +28,7 @@ public:
         TRY_VOID(plan_devices());
         if (spec_.process->terminal)
             add(AttachTerminal{spec_.process->console_size});
+        plan_hooks();
         for (WriteSysctl& sysctl : TRY(plan_sysctls(spec_)))
             add(std::move(sysctl));
         plan_protection();
@@ -35,7 +36,9 @@ public:
         add(PivotRoot{});
         if (const std::uint64_t flags = propagation_flag(spec_.rootfs_propagation); flags != 0)
             add(SetPropagation{flags});
-        plan_.process = TRY(make_process_plan(*spec_.process, spec_.seccomp));
+        plan_.process = TRY(make_process_plan(*spec_.process, spec_));
+        plan_.mount_label = spec_.mount_label;
+        plan_.intel_rdt = spec_.intel_rdt;
         plan_.resources = spec_.resources;
         plan_.limit_devices = !spec_.resources.devices.empty();
         return std::move(plan_);
@@ -49,14 +52,18 @@ private:
         return path.starts_with('/') ? path : host_.bundle + "/" + path;
     }
 
+    [[nodiscard]] bool has_own(std::uint64_t flag) const {
+        return std::ranges::any_of(spec_.namespaces, [&](const auto& ns) { return ns.clone_flag == flag; });
+    }
+
     Result<void> plan_namespaces() {
         for (const oci::Namespace& ns : spec_.namespaces) {
             if (ns.path.empty())
                 plan_.clone_flags |= ns.clone_flag;
-            else if (ns.clone_flag == CLONE_NEWUSER || ns.clone_flag == CLONE_NEWNS)
+            else if (ns.clone_flag == CLONE_NEWNS)
                 return fail(Error{std::errc::not_supported,
-                                  "linux.namespaces: joining an existing " + ns.type +
-                                      " namespace is not supported by this version of ctrd",
+                                  "linux.namespaces: a mount namespace that others use can't be joined: what the "
+                                  "container mounts would be theirs, and would stay behind",
                                   "leave out its path to get a new one"});
             else
                 plan_.joins.push_back({ns.type, ns.path, ns.clone_flag});
@@ -65,18 +72,43 @@ private:
             return fail(bad_input("linux.namespaces: a container needs a mount namespace of its own",
                                   "add {\"type\": \"mount\"}"));
         TRY_VOID(plan_id_mappings());
+        TRY_VOID(plan_time());
+        if (!spec_.net_devices.empty() && !has_own(CLONE_NEWNET))
+            return fail(bad_input("linux.netDevices need a network namespace that is not the host's",
+                                  "add {\"type\": \"network\"} to linux.namespaces"));
+        plan_.net_devices = spec_.net_devices;
         if (makes_new(CLONE_NEWNET))
             add(RaiseLoopback{});
         return {};
     }
 
     Result<void> plan_id_mappings() {
-        const bool mapped = !spec_.uid_mappings.empty() || !spec_.gid_mappings.empty();
-        if (makes_new(CLONE_NEWUSER) != mapped || spec_.uid_mappings.empty() != spec_.gid_mappings.empty())
+        plan_.in_user_namespace = has_own(CLONE_NEWUSER);
+        if (spec_.uid_mappings.empty() != spec_.gid_mappings.empty())
+            return fail(bad_input("linux.uidMappings and gidMappings go together"));
+        if (spec_.uid_mappings.empty() ? makes_new(CLONE_NEWUSER) : !plan_.in_user_namespace)
             return fail(bad_input("linux.uidMappings and gidMappings go with a new user namespace, and it with both"));
+        if (!makes_new(CLONE_NEWUSER))
+            return {}; // one that is joined has its maps already
         plan_.uid_mappings = spec_.uid_mappings;
         plan_.gid_mappings = spec_.gid_mappings;
         return {};
+    }
+
+    Result<void> plan_time() {
+        if (!spec_.time_offsets.empty() && !makes_new(CLONE_NEWTIME))
+            return fail(bad_input("linux.timeOffsets need a new time namespace: the clocks would be the host's",
+                                  "add {\"type\": \"time\"} to linux.namespaces"));
+        plan_.time_offsets = spec_.time_offsets;
+        return {};
+    }
+
+    void plan_hooks() {
+        plan_.hooks = spec_.hooks;
+        if (!spec_.hooks.create_runtime.empty())
+            add(AwaitRuntimeHooks{});
+        if (!spec_.hooks.create_container.empty())
+            add(RunContainerHooks{});
     }
 
     Result<void> plan_rootfs() {
@@ -86,7 +118,8 @@ private:
                 bad_input("linux.rootfsPropagation: '" + spec_.rootfs_propagation + "' is not a propagation type"));
         // Whatever the rootfs wants, what we do in our copy of the host's tree must not reach the host.
         add(SetPropagation{ms_rec | ((wanted & ms_slave) != 0 || wanted == 0 ? ms_slave : ms_private)});
-        add(AttachRootfs{host_path(spec_.root_path), (wanted & ms_slave) != 0 ? ms_slave : ms_private});
+        const bool seen_by_hooks = !spec_.hooks.create_runtime.empty() || !spec_.hooks.create_container.empty();
+        add(AttachRootfs{host_path(spec_.root_path), (wanted & ms_slave) != 0 ? ms_slave : ms_private, seen_by_hooks});
         return {};
     }
 
@@ -96,8 +129,16 @@ private:
         MountOptions options = TRY(parse_mount_options(mount));
         // Older configurations leave the slash out; it is relative to the rootfs either way.
         std::string destination = mount.destination.starts_with('/') ? mount.destination : "/" + mount.destination;
+        if (options.remount)
+            return plan_remount(mount, std::move(destination), std::move(options));
         if (options.bind || mount.type == "bind")
             return plan_bind(mount, std::move(destination), std::move(options));
+        if (!mount.uid_mappings.empty() || options.id_map != MountOptions::IdMapping::none)
+            return fail(Error{std::errc::not_supported,
+                              "mounts: '" + mount.destination + "': only bind mounts can have id mappings",
+                              "a new file system belongs to the container's own ids from the start"});
+        if (options.copy_up && mount.type != "tmpfs")
+            return fail(bad_input("mounts: '" + mount.destination + "': tmpcopyup is an option of tmpfs"));
         if (mount.type.empty())
             return fail(bad_input("mounts: '" + mount.destination + "' has neither a type nor the option bind"));
         if (mount.type == "cgroup" || mount.type == "cgroup2")
@@ -107,9 +148,39 @@ private:
             options.attributes.set &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
             readonly_later_.push_back(destination);
         }
+        if (!spec_.mount_label.empty() && takes_label(mount.type))
+            options.data.push_back({"context", spec_.mount_label, false});
         add(MountFs{mount.type, mount.source, std::move(destination), std::move(options.data),
-                    std::move(options.attributes)});
+                    std::move(options.attributes), options.copy_up});
         return {};
+    }
+
+    /// Those of the kernel's own file systems that SELinux does not label by itself.
+    static bool takes_label(const std::string& type) {
+        return type == "tmpfs" || type == "devpts" || type == "mqueue" || type == "ramfs" || type == "overlay";
+    }
+
+    Result<void> plan_remount(const oci::Mount& mount, std::string destination, MountOptions options) {
+        if (!options.data.empty())
+            return fail(bad_input("mounts: '" + options.data.front().key + "' can't be changed by a remount ('" +
+                                  mount.destination + "')"));
+        add(Remount{std::move(destination), std::move(options.attributes)});
+        return {};
+    }
+
+    /// The mount's own mappings, or else the container's.
+    Result<std::optional<IdMap>> plan_id_map(const oci::Mount& mount, const MountOptions& options) const {
+        const bool asked = options.id_map != MountOptions::IdMapping::none;
+        if (!asked && mount.uid_mappings.empty())
+            return std::optional<IdMap>{};
+        const bool own = !mount.uid_mappings.empty();
+        if (!own && spec_.uid_mappings.empty())
+            return fail(bad_input("mounts: '" + mount.destination +
+                                      "': idmap needs mappings: neither the mount nor the container has any",
+                                  "give the mount uidMappings and gidMappings"));
+        return std::optional{IdMap{own ? mount.uid_mappings : spec_.uid_mappings,
+                                   own ? mount.gid_mappings : spec_.gid_mappings,
+                                   options.id_map == MountOptions::IdMapping::recursive}};
     }
 
     Result<void> plan_bind(const oci::Mount& mount, std::string destination, MountOptions options) {
@@ -127,8 +198,9 @@ private:
             propagation.insert(propagation.begin(), ms_rec | ms_slave);
         if (destination == "/dev")
             own_dev_ = false;
+        auto id_map = TRY(plan_id_map(mount, options));
         add(BindMount{host_path(mount.source), std::move(destination), options.recursive_bind,
-                      std::move(options.attributes)});
+                      std::move(options.attributes), std::move(id_map)});
         return {};
     }
 
@@ -142,8 +214,8 @@ private:
 
     void plan_device(const oci::Device& device) {
         // In a user namespace nobody may make device nodes: the host's own are bound instead.
-        if (makes_new(CLONE_NEWUSER))
-            add(BindMount{device.path, device.path, false, {.propagation = {ms_private}}});
+        if (plan_.in_user_namespace)
+            add(BindMount{device.path, device.path, false, {.propagation = {ms_private}}, {}});
         else
             add(MakeDevice{device.type, device.path, device.major, device.minor, device.mode, device.uid, device.gid});
     }
@@ -207,7 +279,7 @@ std::string_view path_variable(const std::vector<std::string>& env) {
 } // namespace
 
 Result<ProcessPlan> make_process_plan(const oci::Process& process, const std::optional<oci::Seccomp>& seccomp) {
-    ProcessPlan plan{process, {}, seccomp};
+    ProcessPlan plan{process, {}, seccomp, {}, {}, false};
     const std::string& program = process.args.front();
     if (program.find('/') != std::string::npos) {
         plan.candidates.push_back(program);
@@ -222,6 +294,15 @@ Result<ProcessPlan> make_process_plan(const oci::Process& process, const std::op
             return plan;
         rest.remove_prefix(colon + 1);
     }
+}
+
+Result<ProcessPlan> make_process_plan(const oci::Process& process, const oci::Spec& spec) {
+    ProcessPlan plan = TRY(make_process_plan(process, spec.seccomp));
+    plan.personality = spec.personality;
+    plan.memory_policy = spec.memory_policy;
+    const auto keep = spec.annotations.find("run.oci.keep_original_groups");
+    plan.keep_groups = keep != spec.annotations.end() && keep->second == "1";
+    return plan;
 }
 
 Result<Plan> make_plan(const oci::Spec& spec, const HostFacts& host) {

@@ -68,14 +68,22 @@ bool add_attribute(MountAttributes& attributes, std::string_view option) {
     return true;
 }
 
+/// Of mount(8), and without a meaning for the kernel by now: messages, i_version, mandatory locks. The others are
+/// defaults.
+constexpr std::array<std::string_view, 9> without_effect{"defaults", "async",    "nomand",     "mand",      "silent",
+                                                         "loud",     "iversion", "noiversion", "nolazytime"};
+/// Of a whole file system: a bind mount can't change them, and mount(8) passes them over there.
+constexpr std::array<std::string_view, 3> of_file_system{"sync", "dirsync", "lazytime"};
+
 Result<void> refuse_unsupported(const oci::Mount& mount, std::string_view option) {
-    for (const std::string_view word :
-         {"idmap", "ridmap", "tmpcopyup", "copy-symlink", "dest-nofollow", "src-nofollow"})
+    for (const std::string_view word : {"idmap", "ridmap", "copy-symlink", "dest-nofollow", "src-nofollow"})
         if (option == word || (option.starts_with(word) && option.substr(word.size()).starts_with('=')))
             return fail(Error{std::errc::not_supported,
                               "mount '" + mount.destination + "': option '" + std::string{option} +
-                                  "' is not supported by this version of ctrd",
-                              "remove it from config.json"});
+                                  "' is not one of the runtime spec, and ctrd does not have it",
+                              word.ends_with("idmap") ? "give the mount uidMappings and gidMappings, and the option "
+                                                        "without a value"
+                                                      : "remove it from config.json"});
     return {};
 }
 
@@ -103,8 +111,14 @@ Result<MountOptions> parse_mount_options(const oci::Mount& mount) {
             result.bind = result.recursive_bind = true;
         else if (const std::uint64_t flags = propagation_flag(option); flags != 0)
             result.attributes.propagation.push_back(flags);
-        else if (option == "defaults" || option == "async" || option == "nomand" || option.empty())
-            continue; // the kernel's own defaults
+        else if (option == "idmap" || option == "ridmap")
+            result.id_map = option == "ridmap" ? MountOptions::IdMapping::recursive : MountOptions::IdMapping::one;
+        else if (option == "tmpcopyup")
+            result.copy_up = true;
+        else if (option == "remount")
+            result.remount = true;
+        else if (option.empty() || std::ranges::find(without_effect, option) != without_effect.end())
+            continue;
         else if (add_attribute(result.attributes, option))
             continue;
         else {
@@ -112,6 +126,10 @@ Result<MountOptions> parse_mount_options(const oci::Mount& mount) {
             add_data(result, option);
         }
     }
+    if (result.bind)
+        std::erase_if(result.data, [](const FsOption& option) {
+            return std::ranges::find(of_file_system, option.key) != of_file_system.end();
+        });
     return result;
 }
 

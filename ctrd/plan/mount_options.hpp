@@ -8,6 +8,9 @@ namespace ctrd::plan {
 struct MountOptions {
     bool bind{false};
     bool recursive_bind{false};
+    bool remount{false};
+    bool copy_up{false};
+    enum class IdMapping { none, one, recursive } id_map{IdMapping::none};
     MountAttributes attributes{};
     std::vector<FsOption> data{}; // for the file system itself
 };

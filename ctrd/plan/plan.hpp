@@ -4,7 +4,7 @@
 // The order of `steps` is the order of execution in the child, which begins in its new namespaces with the host's
 // mounts still in view and ends, before identity and exec, pivoted into the rootfs:
 //
-//     loopback, propagation, rootfs, mounts, devices, links, terminal, sysctls, masks, names, pivot, propagation
+//     loopback, propagation, rootfs, mounts, devices, links, terminal, hooks, sysctls, masks, names, pivot, propagation
 #pragma once
 
 #include "ctrd/base/result.hpp"
@@ -44,6 +44,7 @@ struct SetPropagation {
 struct AttachRootfs {
     std::string host_path{};
     std::uint64_t propagation{0}; // MS_PRIVATE or MS_SLAVE: never a peer of the host's mount
+    bool in_place{false};         // on host_path instead of "/": hooks expect it there
 };
 
 /// A new instance of a file system: fsopen, fsconfig, fsmount, move_mount.
@@ -53,6 +54,20 @@ struct MountFs {
     std::string destination{};
     std::vector<FsOption> options{};
     MountAttributes attributes{};
+    bool copy_up{false}; // tmpfs: filled with what the rootfs has at `destination`
+};
+
+/// Other options for what is mounted at `destination` already.
+struct Remount {
+    std::string destination{};
+    MountAttributes attributes{};
+};
+
+/// Whose ids the files of a mount appear to have: mount_setattr(2), MOUNT_ATTR_IDMAP.
+struct IdMap {
+    std::vector<oci::IdMapping> uids{};
+    std::vector<oci::IdMapping> gids{};
+    bool recursive{false};
 };
 
 /// A piece of the host's tree, cloned by the parent. Its kind (file or folder) decides what is made at `destination`.
@@ -61,6 +76,7 @@ struct BindMount {
     std::string destination{};
     bool recursive{false};
     MountAttributes attributes{};
+    std::optional<IdMap> id_map{};
 };
 
 /// The container's own cgroup where it has no cgroup namespace to mount one of its own from.
@@ -114,13 +130,19 @@ struct WriteSysctl {
     std::string value{};
 };
 
+/// The child waits while the parent runs the createRuntime hooks (and the older prestart).
+struct AwaitRuntimeHooks {};
+
+/// The createContainer hooks, by the child: in the container's namespaces, their paths still the host's.
+struct RunContainerHooks {};
+
 struct PivotRoot {};
 
-using Step = std::variant<RaiseLoopback, SetPropagation, AttachRootfs, MountFs, BindMount, BindCgroup, MakeDevice,
-                          MakeSymlink, AttachTerminal, MaskPath, ReadonlyPath, ReadonlyRoot, SetHostname, SetDomainname,
-                          WriteSysctl, PivotRoot>;
+using Step = std::variant<RaiseLoopback, SetPropagation, AttachRootfs, MountFs, Remount, BindMount, BindCgroup,
+                          MakeDevice, MakeSymlink, AttachTerminal, AwaitRuntimeHooks, RunContainerHooks, MaskPath,
+                          ReadonlyPath, ReadonlyRoot, SetHostname, SetDomainname, WriteSysctl, PivotRoot>;
 
-/// A namespace to join: the parent joins all but "mount" itself just before it makes the child.
+/// A namespace to join, just before the child is made.
 struct JoinNamespace {
     std::string type{};
     std::string host_path{};
@@ -132,15 +154,24 @@ struct ProcessPlan {
     oci::Process process{};
     std::vector<std::string> candidates{}; // paths to try for args[0], in this order
     std::optional<oci::Seccomp> seccomp{};
+    std::optional<unsigned long> personality{};
+    std::optional<oci::MemoryPolicy> memory_policy{};
+    bool keep_groups{false}; // annotation run.oci.keep_original_groups: the caller's supplementary groups stay
 };
 
 struct Plan {
     std::uint64_t clone_flags{0};
     std::vector<JoinNamespace> joins{};
+    bool in_user_namespace{false}; // a new one or one that is joined
     std::vector<oci::IdMapping> uid_mappings{};
     std::vector<oci::IdMapping> gid_mappings{};
     std::vector<Step> steps{};
     ProcessPlan process{};
+    oci::Hooks hooks{};
+    std::vector<oci::TimeOffset> time_offsets{};
+    std::vector<oci::NetDevice> net_devices{};
+    std::optional<oci::IntelRdt> intel_rdt{};
+    std::string mount_label{};
     oci::Resources resources{};
     bool limit_devices{false}; // the device rules are to be enforced in the container's cgroup
 };
@@ -155,6 +186,8 @@ Result<Plan> make_plan(const oci::Spec& spec, const HostFacts& host);
 
 /// The process part alone, for `exec`.
 Result<ProcessPlan> make_process_plan(const oci::Process& process, const std::optional<oci::Seccomp>& seccomp);
+/// The same, with what else of the container's configuration each of its processes has.
+Result<ProcessPlan> make_process_plan(const oci::Process& process, const oci::Spec& spec);
 
 /// "bind '/srv/www' on '/var/www' (read-only)": the words of the error message, and a line of `ctrctl plan`.
 std::string describe(const Step& step);

@@ -13,9 +13,16 @@
 namespace ctrd::runtime {
 namespace {
 
-/// Blocks until the parent says go. Its death before that is ours: a start leaves no trace.
+/// In a new user namespace we are nobody until the maps are written; with them we become its root.
+int become_namespace_root(const ChildContext& context) noexcept {
+    if (!context.plan->in_user_namespace)
+        return 0;
+    return ::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0 ? errno : 0;
+}
+
+} // namespace
+
 void wait_go(const ChildContext& context) noexcept {
-    ::close(context.parent_end);
     Report message{};
     ssize_t n = -1;
     do
@@ -24,15 +31,6 @@ void wait_go(const ChildContext& context) noexcept {
     if (n != sizeof message || message.stage != Stage::go)
         ::_exit(1);
 }
-
-/// In a new user namespace we are nobody until the maps are written; with them we become its root.
-int become_namespace_root(const ChildContext& context) noexcept {
-    if (context.plan->uid_mappings.empty())
-        return 0;
-    return ::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0 ? errno : 0;
-}
-
-} // namespace
 
 int send_descriptor(int socket, const void* data, std::size_t size, int fd) noexcept {
     iovec part{const_cast<void*>(data), size};
@@ -66,6 +64,7 @@ void run_first_process(ChildContext& context) noexcept {
     // id maps it comes after them: an unprivileged parent may write those only to a process that it could dump.
     if (context.plan->uid_mappings.empty())
         ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    ::close(context.parent_end);
     wait_go(context);
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     ::umask(0);
@@ -84,6 +83,7 @@ void run_exec_process(ChildContext& context) noexcept {
             give_up(context, Stage::identity_failed, static_cast<std::uint32_t>(step), err);
     };
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    ::close(context.parent_end);
     wait_go(context);
     ::umask(0);
     must(IdentityStep::join, ::setns(context.join_pidfd, context.join_flags) < 0 ? errno : 0);

@@ -23,6 +23,8 @@ struct ChildContext {
     bool new_keyring{true};
     int join_pidfd{-1}; // exec: the leader whose namespaces are joined
     int join_flags{0};
+    int creating_state{-1}; // files with the container's state for its hooks; above 3 + pass_count
+    int created_state{-1};
 
     // While it runs:
     int root{-1};     // the rootfs; after the pivot "/"
@@ -36,7 +38,10 @@ struct ChildContext {
 /// One more process: joins, becomes the payload.
 [[noreturn]] void run_exec_process(ChildContext& context) noexcept;
 
-/// steps.cpp: one step; 0 or an errno.
+/// Blocks until the parent says go. Its death before that is ours: a start leaves no trace.
+void wait_go(const ChildContext& context) noexcept;
+
+/// steps.cpp: one step; 0 or an errno. What reports its own failure does not return.
 int apply_step(ChildContext& context, const plan::Step& step, const Source& source) noexcept;
 /// terminal.cpp: a new terminal of the container's devpts, its master sent to the console socket; 0 or an errno.
 int open_terminal(ChildContext& context, const std::optional<oci::ConsoleSize>& size) noexcept;

@@ -3,37 +3,46 @@
 #include "ctrd/base/deadline.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
+#include "ctrd/runtime/id_map.hpp"
+#include "ctrd/runtime/intel_rdt.hpp"
+#include "ctrd/runtime/net_device.hpp"
+#include "ctrd/runtime/scheduling.hpp"
 #include "ctrd/runtime/spawn.hpp"
 
 #include <fmt/format.h>
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 
 namespace ctrd::runtime {
 namespace {
 
-/// The caller itself joins: its child is born there. Only short-lived programs start containers, so nobody minds.
-Result<void> join_namespaces(const std::vector<plan::JoinNamespace>& joins) {
-    for (const auto& join : joins) {
-        const UniqueFd fd = TRY(open_at(AT_FDCWD, join.host_path, O_RDONLY).context("linux.namespaces"));
-        if (::setns(fd.get(), static_cast<int>(join.clone_flag)) < 0)
-            return fail(os_error(errno, fmt::format("cannot join the {} namespace '{}'", join.type, join.host_path),
-                                 errno == EINVAL ? "the path is not a namespace of that type" : ""));
-    }
-    return {};
+Result<std::vector<OpenNamespace>> open_namespaces(const std::vector<plan::JoinNamespace>& joins) {
+    std::vector<OpenNamespace> result;
+    for (const auto& join : joins)
+        result.push_back({static_cast<int>(join.clone_flag),
+                          TRY(open_at(AT_FDCWD, join.host_path, O_RDONLY).context("linux.namespaces")), &join});
+    // Rights over the others come from the host's user namespace: it is left last.
+    std::ranges::stable_partition(result, [](const auto& ns) { return ns.clone_flag != CLONE_NEWUSER; });
+    return result;
 }
 
-std::string to_map(const std::vector<oci::IdMapping>& mappings) {
-    std::string text;
-    for (const auto& mapping : mappings)
-        text += fmt::format("{} {} {}\n", mapping.container_id, mapping.host_id, mapping.size);
-    return text;
+/// The offsets of a time namespace can be written until the first process is in it: so it is made for the children of
+/// this one, which itself stays where it is.
+Result<void> make_time_namespace(const std::vector<oci::TimeOffset>& offsets) {
+    if (::unshare(CLONE_NEWTIME) < 0)
+        return fail(os_error(errno, "cannot make a time namespace", "the kernel needs CONFIG_TIME_NS"));
+    for (const auto& offset : offsets)
+        TRY_VOID(write_control("/proc/self/timens_offsets",
+                               fmt::format("{} {} {}\n", offset.clock, offset.seconds, offset.nanoseconds))
+                     .context("linux.timeOffsets"));
+    return {};
 }
 
 Result<void> write_id_maps(pid_t pid, const plan::Plan& plan) {
@@ -42,22 +51,54 @@ Result<void> write_id_maps(pid_t pid, const plan::Plan& plan) {
     const std::string folder = fmt::format("/proc/{}", pid);
     if (::geteuid() != 0) // the kernel wants this from whoever maps without privileges
         TRY_VOID(write_control(folder + "/setgroups", "deny"));
-    TRY_VOID(write_control(folder + "/uid_map", to_map(plan.uid_mappings)).context("linux.uidMappings"));
-    TRY_VOID(write_control(folder + "/gid_map", to_map(plan.gid_mappings)).context("linux.gidMappings"));
+    TRY_VOID(write_control(folder + "/uid_map", id_map_text(plan.uid_mappings)).context("linux.uidMappings"));
+    TRY_VOID(write_control(folder + "/gid_map", id_map_text(plan.gid_mappings)).context("linux.gidMappings"));
     return {};
 }
 
-Result<void> set_limits(pid_t pid, const oci::Process& process) {
-    for (const auto& limit : process.rlimits) {
-        const rlimit value{limit.soft, limit.hard};
-        if (::prlimit(pid, static_cast<__rlimit_resource>(limit.resource), &value, nullptr) < 0)
-            return fail(os_error(errno, fmt::format("cannot set {} to {}:{}", limit.type, limit.soft, limit.hard),
-                                 errno == EPERM ? "raising a hard limit takes CAP_SYS_RESOURCE" : ""));
+/// The last number of NSpid: what the process is called in its own pid namespace.
+Result<pid_t> pid_inside(pid_t pid) {
+    const std::string status = TRY(read_file(fmt::format("/proc/{}/status", pid)));
+    const auto line = status.find("\nNSpid:");
+    const auto end = line == std::string::npos ? line : status.find('\n', line + 1);
+    const auto last = end == std::string::npos ? end : status.find_last_of("\t ", end);
+    pid_t inside = 0;
+    if (last == std::string::npos ||
+        std::from_chars(status.data() + last + 1, status.data() + end, inside).ec != std::errc{})
+        return fail(os_error(EPROTO, fmt::format("cannot read NSpid of process {}", pid)));
+    return inside;
+}
+
+/// Files that the child's hooks read the state from: written when the child's pid is known.
+struct HookStates {
+    UniqueFd creating{};
+    UniqueFd created{};
+
+    [[nodiscard]] Result<void> fill(const StateFacts& facts, pid_t pid) const {
+        if (!creating && !created)
+            return {};
+        const pid_t own = TRY(pid_inside(pid)); // these run inside: the pid is the one seen there
+        if (creating)
+            TRY_VOID(write_all(creating.get(), state_json(facts, "creating", own)));
+        if (created)
+            TRY_VOID(write_all(created.get(), state_json(facts, "created", own)));
+        return {};
     }
-    if (process.oom_score_adj)
-        TRY_VOID(write_control(fmt::format("/proc/{}/oom_score_adj", pid), std::to_string(*process.oom_score_adj))
-                     .context("process.oomScoreAdj"));
-    return {};
+};
+
+Result<UniqueFd> make_state_file(bool wanted, int above) {
+    if (!wanted)
+        return UniqueFd{};
+    const UniqueFd file{::memfd_create("state", MFD_CLOEXEC)};
+    UniqueFd lifted{file ? ::fcntl(file.get(), F_DUPFD_CLOEXEC, above) : -1};
+    if (!lifted)
+        return fail(os_error(errno, "cannot make a file for the hooks"));
+    return lifted;
+}
+
+Result<HookStates> make_hook_states(const oci::Hooks& hooks, int above) {
+    return HookStates{TRY(make_state_file(!hooks.create_container.empty(), above)),
+                      TRY(make_state_file(!hooks.start_container.empty(), above))};
 }
 
 Result<void> check_console(const plan::Plan& plan, const SpawnOptions& options) {
@@ -70,8 +111,8 @@ Result<void> check_console(const plan::Plan& plan, const SpawnOptions& options) 
 
 } // namespace
 
-Container::Container(const plan::Plan& plan, pid_t pid, UniqueFd pidfd, UniqueFd sync)
-    : plan_{&plan}, pid_{pid}, pidfd_{std::move(pidfd)}, sync_{std::move(sync)} {}
+Container::Container(const plan::Plan& plan, StateFacts state, pid_t pid, UniqueFd pidfd, UniqueFd sync)
+    : plan_{&plan}, state_{std::move(state)}, pid_{pid}, pidfd_{std::move(pidfd)}, sync_{std::move(sync)} {}
 
 Container::~Container() {
     if (!pidfd_ || released_)
@@ -95,8 +136,10 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
         passed.push_back(fd.get());
 
     SocketPair pair = TRY(make_socket_pair());
-    // Its number must not be one that pass_fds will take.
-    const UniqueFd theirs{::fcntl(pair.theirs.get(), F_DUPFD_CLOEXEC, static_cast<int>(3 + passed.size()))};
+    // Their numbers must not be ones that pass_fds will take.
+    const int above = static_cast<int>(3 + passed.size());
+    const UniqueFd theirs{::fcntl(pair.theirs.get(), F_DUPFD_CLOEXEC, above)};
+    const HookStates states = TRY(make_hook_states(plan.hooks, above));
     ChildContext context{};
     context.plan = &plan;
     context.process = &plan.process;
@@ -110,27 +153,41 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     context.pass_count = static_cast<unsigned>(passed.size());
     context.intercept_bind = options.intercept_bind;
     context.new_keyring = options.new_keyring;
+    context.creating_state = states.creating.get();
+    context.created_state = states.created.get();
 
-    TRY_VOID(join_namespaces(plan.joins));
-    CloneResult child =
-        TRY(clone_child(plan.clone_flags, options.cgroup, options.as_sibling, run_first_process, context));
-    Container container{plan, child.pid, std::move(child.pidfd), std::move(pair.ours)};
+    if ((plan.clone_flags & CLONE_NEWTIME) != 0)
+        TRY_VOID(make_time_namespace(plan.time_offsets));
+    const CloneOptions born{.flags = plan.clone_flags & ~std::uint64_t{CLONE_NEWTIME},
+                            .cgroup = options.cgroup,
+                            .as_sibling = options.as_sibling,
+                            .joins = TRY(open_namespaces(plan.joins))};
+    CloneResult child = TRY(clone_child(born, run_first_process, context));
+    Container container{plan, options.state, child.pid, std::move(child.pidfd), std::move(pair.ours)};
     container.own_child_ = !options.as_sibling;
     TRY_VOID(write_id_maps(child.pid, plan));
-    TRY_VOID(set_limits(child.pid, plan.process.process));
+    TRY_VOID(set_scheduling(child.pid, plan.process.process));
+    if (plan.intel_rdt)
+        container.rdt_folder_ = TRY(join_rdt(*plan.intel_rdt, options.state.id, child.pid));
+    if (!plan.net_devices.empty())
+        TRY_VOID(move_net_devices(plan.net_devices, child.pid));
+    TRY_VOID(states.fill(options.state, child.pid));
     return container;
 }
 
 Result<void> Container::go(std::chrono::milliseconds timeout) {
-    const Deadline deadline{timeout};
     TRY_VOID(send_go(sync_.get()));
-    Outcome outcome = TRY(await_exec(sync_.get(), plan_, plan_->process, deadline));
+    Outcome outcome = TRY(await_exec({sync_.get(), plan_, &plan_->process, pidfd_.get(), pid_, &state_},
+                                     Deadline{timeout + time_for(plan_->hooks)}));
     notify_fd_ = std::move(outcome.notify_fd);
     return {};
 }
 
-Result<void> await_start(int connection, const plan::Plan& plan, std::chrono::milliseconds timeout) {
-    TRY(await_exec(connection, &plan, plan.process, Deadline{timeout}));
+Result<void> await_start(int connection, const plan::Plan& plan, pid_t pid, const StateFacts& state,
+                         std::chrono::milliseconds timeout) {
+    const UniqueFd pidfd = TRY(open_pidfd(pid));
+    TRY(await_exec({connection, &plan, &plan.process, pidfd.get(), pid, &state},
+                   Deadline{timeout + time_for(plan.hooks)}));
     return {};
 }
 

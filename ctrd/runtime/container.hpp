@@ -9,6 +9,7 @@
 
 #include "ctrd/base/fd.hpp"
 #include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/hooks.hpp"
 
 #include <sys/types.h>
 
@@ -36,6 +37,8 @@ struct SpawnOptions {
     /// A listening SOCK_SEQPACKET unix socket: the child stops there, all set up, until somebody connects and then
     /// reports the exec over that connection (`ctr-oci create` / `start`). go() then returns when it is set up.
     int start_socket{-1};
+    /// What hooks and a seccomp agent are told of the container.
+    StateFacts state{};
 };
 
 class Container {
@@ -57,23 +60,30 @@ public:
     /// The seccomp notification descriptor, if intercept_bind was asked for. Valid after go().
     UniqueFd take_notify_fd() noexcept { return std::move(notify_fd_); }
 
+    /// The resctrl group that goes with the container (remove_rdt); empty: none.
+    [[nodiscard]] const std::string& rdt_folder() const noexcept { return rdt_folder_; }
+
     /// From here on the child lives on whatever happens to us.
     void release() noexcept { released_ = true; }
 
 private:
-    Container(const plan::Plan& plan, pid_t pid, UniqueFd pidfd, UniqueFd sync);
+    Container(const plan::Plan& plan, StateFacts state, pid_t pid, UniqueFd pidfd, UniqueFd sync);
 
     const plan::Plan* plan_;
+    StateFacts state_;
     pid_t pid_{-1};
     UniqueFd pidfd_;
     UniqueFd sync_;
     UniqueFd notify_fd_;
+    std::string rdt_folder_{};
     bool own_child_{true};
     bool released_{false};
 };
 
-/// `ctr-oci start`: over the connection to the start socket, until the payload's execve has succeeded.
-Result<void> await_start(int connection, const plan::Plan& plan, std::chrono::milliseconds timeout);
+/// `ctr-oci start`: over the connection to the start socket, until the execve of `pid`, the payload's process, has
+/// succeeded.
+Result<void> await_start(int connection, const plan::Plan& plan, pid_t pid, const StateFacts& state,
+                         std::chrono::milliseconds timeout);
 
 /// What `exec` adds to a running container: one more process with the container's own rights.
 struct ExecOptions {

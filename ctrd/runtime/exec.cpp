@@ -75,13 +75,14 @@ Result<pid_t> exec_in(pid_t leader, const plan::ProcessPlan& process, const Exec
     // Our children are born in its pid namespace; we ourselves stay where we are.
     if ((flags & CLONE_NEWPID) != 0 && ::setns(pidfd.get(), CLONE_NEWPID) < 0)
         return fail(os_error(errno, "cannot join the container's pid namespace"));
-    CloneResult child = TRY(clone_child(0, cgroup, false, run_exec_process, context));
+    CloneResult child =
+        TRY(clone_child({.flags = 0, .cgroup = cgroup, .as_sibling = false, .joins = {}}, run_exec_process, context));
     UniqueFd sync = std::move(pair.ours);
     pair.theirs = UniqueFd{};
     theirs = UniqueFd{}; // only the child's copies may keep it open
     auto started = send_go(sync.get());
     if (started) {
-        auto outcome = await_exec(sync.get(), nullptr, process, deadline);
+        auto outcome = await_exec({sync.get(), nullptr, &process, child.pidfd.get(), child.pid, nullptr}, deadline);
         if (outcome)
             return child.pid;
         started = fail(std::move(outcome).error());

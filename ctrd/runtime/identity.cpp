@@ -66,6 +66,13 @@ int enter_cwd(const ChildContext& context) noexcept {
     return 0;
 }
 
+/// By number: "self" is a symbolic link.
+int write_own_attribute(const char* file, const char* text, std::size_t length) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, "%d/attr/%s", ::getpid(), file);
+    return write_proc(path, text, length);
+}
+
 int set_apparmor(const std::string& profile) noexcept {
     if (profile.empty())
         return 0;
@@ -74,23 +81,48 @@ int set_apparmor(const std::string& profile) noexcept {
     if (length >= sizeof text)
         return ENAMETOOLONG;
     std::memcpy(text + 5, profile.data(), profile.size());
-    // By number: "self" is a symbolic link. The second name is that of kernels without stacked security modules.
-    char path[64];
-    for (const char* file : {"attr/apparmor/exec", "attr/exec"}) {
-        std::snprintf(path, sizeof path, "%d/%s", ::getpid(), file);
-        if (const int err = write_proc(path, text, length); err != ENOENT)
+    // The second name is that of kernels without stacked security modules.
+    for (const char* file : {"apparmor/exec", "exec"})
+        if (const int err = write_own_attribute(file, text, length); err != ENOENT)
             return err;
-    }
     return ENOENT;
 }
 
+int set_selinux(const std::string& label) noexcept {
+    return label.empty() ? 0 : write_own_attribute("exec", label.data(), label.size());
+}
+
+int set_personality(const std::optional<unsigned long>& domain) noexcept {
+    return domain ? check(::syscall(SYS_personality, *domain)) : 0;
+}
+
+int set_memory_policy(const ChildContext& context) noexcept {
+    const auto& policy = context.process->memory_policy;
+    if (!policy)
+        return 0;
+    const auto& nodes = context.payload->memory_nodes;
+    // One bit more than there are: the kernel counts that way.
+    const unsigned long bits = nodes.empty() ? 0 : nodes.size() * 8 * sizeof(unsigned long) + 1;
+    return check(::syscall(SYS_set_mempolicy, policy->mode, nodes.empty() ? nullptr : nodes.data(), bits));
+}
+
+/// With rules that notify there is a listener: the parent fetches it while we wait.
 int load_profile(const ChildContext& context) noexcept {
     if (!context.payload->seccomp)
         return 0;
     const auto& filter = *context.payload->seccomp;
     const sock_fprog program{static_cast<unsigned short>(filter.program.size()),
                              const_cast<sock_filter*>(filter.program.data())};
-    return check(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter.flags, &program));
+    const auto result = static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter.flags, &program));
+    if (result < 0)
+        return errno;
+    if ((filter.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0)
+        return 0;
+    if (!report(context, Stage::seccomp_fd, static_cast<std::uint32_t>(result), 0))
+        ::_exit(1);
+    wait_go(context);
+    ::close(result);
+    return 0;
 }
 
 /// Loads the bind filter and hands its listener to the parent.
@@ -154,6 +186,8 @@ oci::Capabilities within_our_own(oci::Capabilities sets) noexcept {
 }
 
 int set_groups(const ChildContext& context) noexcept {
+    if (context.process->keep_groups)
+        return 0;
     const auto& groups = context.payload->groups;
     // glibc's setgroups would signal threads that don't exist here; the system call is what we mean.
     if (::syscall(SYS_setgroups, groups.size(), groups.data()) == 0)
@@ -215,6 +249,16 @@ void restore_signals() noexcept {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+/// With nothing but the payload's own rights: whatever they run comes out of the image.
+void run_start_hooks(const ChildContext& context) noexcept {
+    if (context.prepared == nullptr)
+        return;
+    const auto& hooks = context.prepared->start_hooks;
+    for (std::uint32_t i = 0; i < hooks.size(); ++i)
+        if (const int result = run_prepared_hook(hooks[i], context.created_state); result != 0)
+            give_up(context, Stage::start_hook_failed, i, result);
+}
+
 /// As execvp does: the first that exists and may be executed; EACCES is remembered over ENOENT.
 [[noreturn]] void exec_payload(const ChildContext& context) noexcept {
     const PreparedProcess& payload = *context.payload;
@@ -243,7 +287,10 @@ void become_payload(ChildContext& context) noexcept {
     must(IdentityStep::session, start_session(context));
     must(IdentityStep::keyring, make_keyring(context.new_keyring));
     must(IdentityStep::apparmor, set_apparmor(process.apparmor_profile));
+    must(IdentityStep::selinux, set_selinux(process.selinux_label));
     must(IdentityStep::start_socket, wait_for_start(context));
+    must(IdentityStep::personality, set_personality(context.process->personality));
+    must(IdentityStep::memory_policy, set_memory_policy(context));
     ::umask(process.user.umask.value_or(0022));
     must(IdentityStep::cwd, enter_cwd(context));
     // Loading a filter takes CAP_SYS_ADMIN or no_new_privs: without the latter it comes before the former is dropped.
@@ -265,6 +312,7 @@ void become_payload(ChildContext& context) noexcept {
         must(IdentityStep::no_new_privileges, check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));
         must(IdentityStep::seccomp, load_profile(context));
     }
+    run_start_hooks(context);
     exec_payload(context);
 }
 

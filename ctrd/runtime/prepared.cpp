@@ -1,9 +1,11 @@
 #include "ctrd/runtime/prepared.hpp"
 
+#include "ctrd/runtime/id_map.hpp"
 #include "ctrd/runtime/mount_api.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 
@@ -33,6 +35,7 @@ Result<Source> clone_tree(const std::string& path, bool recursive, const plan::M
 
 struct Open {
     const std::string& cgroup;
+    MappedNamespaces& namespaces;
 
     Result<Source> operator()(const plan::AttachRootfs& step) const {
         constexpr std::uint64_t ms_rec = 16384;
@@ -44,13 +47,39 @@ struct Open {
         return source;
     }
     Result<Source> operator()(const plan::BindMount& step) const {
-        return clone_tree(step.host_source, step.recursive, step.attributes).context(plan::describe(step));
+        auto source = clone_tree(step.host_source, step.recursive, step.attributes);
+        if (source && step.id_map)
+            if (auto mapped = map_ids(source->tree.get(), *step.id_map, namespaces); !mapped)
+                return fail(std::move(mapped).context(plan::describe(step)).error());
+        return std::move(source).context(plan::describe(step));
     }
     Result<Source> operator()(const plan::BindCgroup& step) const {
         return clone_tree(cgroup, false, step.attributes).context(plan::describe(step));
     }
     Result<Source> operator()(const auto&) const { return Source{}; }
 };
+
+/// A label that nobody enforces would be a promise.
+Result<void> check_labels(const plan::Plan& plan) {
+    if (plan.mount_label.empty() && plan.process.process.selinux_label.empty())
+        return {};
+    constexpr std::uint32_t selinux_magic = 0xf97cff8c;
+    struct statfs fs {};
+    if (::statfs("/sys/fs/selinux", &fs) == 0 && static_cast<std::uint32_t>(fs.f_type) == selinux_magic)
+        return {};
+    return fail(Error{std::errc::not_supported,
+                      plan.mount_label.empty() ? "process.selinuxLabel: SELinux is not enabled on this host"
+                                               : "linux.mountLabel: SELinux is not enabled on this host",
+                      "leave the labels out of config.json"});
+}
+
+std::vector<unsigned long> to_mask(const std::vector<unsigned>& numbers) {
+    constexpr unsigned bits = 8 * sizeof(unsigned long);
+    std::vector<unsigned long> mask(numbers.empty() ? 0 : numbers.back() / bits + 1);
+    for (const unsigned number : numbers)
+        mask[number / bits] |= 1UL << number % bits;
+    return mask;
+}
 
 char* mutable_text(const std::string& text) {
     return const_cast<char*>(text.c_str()); // execve promises not to write
@@ -70,7 +99,9 @@ Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan) {
     result.envp.push_back(nullptr);
     result.groups = plan.process.user.additional_gids;
     if (plan.seccomp)
-        result.seccomp = TRY(compile_seccomp(*plan.seccomp));
+        result.seccomp = TRY(cached_seccomp(*plan.seccomp, seccomp_cache_folder()));
+    if (plan.memory_policy)
+        result.memory_nodes = to_mask(plan.memory_policy->nodes);
     return result;
 }
 
@@ -86,10 +117,14 @@ void add_listen_environment(PreparedProcess& process, std::size_t count, const s
 
 Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup) {
     Prepared result;
+    MappedNamespaces namespaces;
+    TRY_VOID(check_labels(plan));
     result.sources.reserve(plan.steps.size());
     for (const plan::Step& step : plan.steps)
-        result.sources.push_back(TRY(std::visit(Open{cgroup}, step)));
+        result.sources.push_back(TRY(std::visit(Open{cgroup, namespaces}, step)));
     result.process = TRY(prepare_process(plan.process));
+    result.container_hooks = prepare_hooks(plan.hooks.create_container);
+    result.start_hooks = prepare_hooks(plan.hooks.start_container);
     return result;
 }
 

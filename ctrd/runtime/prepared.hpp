@@ -4,6 +4,7 @@
 
 #include "ctrd/base/fd.hpp"
 #include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/hooks.hpp"
 #include "ctrd/runtime/seccomp.hpp"
 
 #include <optional>
@@ -24,6 +25,7 @@ struct PreparedProcess {
     std::vector<const char*> candidates{};
     std::vector<std::uint32_t> groups{};
     std::optional<SeccompFilter> seccomp{};
+    std::vector<unsigned long> memory_nodes{};  // as set_mempolicy(2) takes them
     std::vector<std::string> own_environment{}; // LISTEN_*
     char* listen_pid{nullptr};                  // digits of LISTEN_PID=, written by the child
 };
@@ -31,6 +33,8 @@ struct PreparedProcess {
 struct Prepared {
     std::vector<Source> sources{}; // one per step
     PreparedProcess process{};
+    std::vector<PreparedHook> container_hooks{};
+    std::vector<PreparedHook> start_hooks{};
 };
 
 Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup);

@@ -57,8 +57,10 @@ constexpr std::array comparisons{
     Named<scmp_compare>{"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
 };
 
+constexpr unsigned wait_killable_recv = 1U << 5; // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, of Linux 5.19
 constexpr std::array filter_flags{
     Named<unsigned>{"SECCOMP_FILTER_FLAG_TSYNC", 0}, // the child has one thread
+    Named<unsigned>{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", wait_killable_recv},
     Named<unsigned>{"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     Named<unsigned>{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
 };
@@ -88,8 +90,9 @@ Result<std::uint32_t> action(const std::string& name, std::optional<std::uint32_
         return SCMP_ACT_TRAP;
     if (name == "SCMP_ACT_LOG")
         return SCMP_ACT_LOG;
-    return fail(bad_input("linux.seccomp: '" + name + "' is not an action that ctrd knows",
-                          "SCMP_ACT_NOTIFY needs a listenerPath, which this version of ctrd does not support"));
+    if (name == "SCMP_ACT_NOTIFY")
+        return SCMP_ACT_NOTIFY;
+    return fail(bad_input("linux.seccomp: '" + name + "' is not an action that ctrd knows"));
 }
 
 Error library_error(int result, const std::string& doing) { return os_error(-result, "linux.seccomp: " + doing); }
@@ -164,6 +167,10 @@ Result<SeccompFilter> compile_seccomp(const oci::Seccomp& seccomp) {
     result.program = TRY(export_program(filter.get()));
     for (const std::string& name : seccomp.flags)
         result.flags |= TRY(look_up(filter_flags, name, "a flag"));
+    if (oci::notifies(seccomp))
+        result.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    else
+        result.flags &= ~wait_killable_recv; // the kernel takes it only with a listener
     return result;
 }
 

@@ -1,5 +1,9 @@
 #include "ctrd/runtime/spawn.hpp"
 
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/process.hpp"
+#include "ctrd/runtime/seccomp_agent.hpp"
+
 #include <fmt/format.h>
 
 #include <fcntl.h>
@@ -29,6 +33,12 @@ std::string_view identity_text(IdentityStep step) {
         return "cannot set the umask";
     case IdentityStep::apparmor:
         return "cannot set the AppArmor profile";
+    case IdentityStep::selinux:
+        return "cannot set the SELinux label";
+    case IdentityStep::personality:
+        return "cannot set the personality";
+    case IdentityStep::memory_policy:
+        return "cannot set the memory policy";
     case IdentityStep::cwd:
         return "cannot enter the working directory";
     case IdentityStep::seccomp:
@@ -100,25 +110,25 @@ Error to_error(const Report& report, const plan::Plan* plan, const plan::Process
         return exec_error(report, process);
     if (report.stage == Stage::identity_failed)
         return identity_error(report, process);
+    if (plan != nullptr && report.stage == Stage::create_hook_failed &&
+        report.index < plan->hooks.create_container.size())
+        return hook_error(plan->hooks.create_container[report.index], "createContainer", report.error);
+    if (plan != nullptr && report.stage == Stage::start_hook_failed &&
+        report.index < plan->hooks.start_container.size())
+        return hook_error(plan->hooks.start_container[report.index], "startContainer", report.error);
     return os_error(EPROTO, "the container's child sent an unexpected message");
 }
 
-} // namespace
-
-Result<CloneResult> clone_child(std::uint64_t flags, const std::string& cgroup, bool as_sibling,
-                                void (*entry)(ChildContext&) noexcept, ChildContext& context) {
-    UniqueFd folder;
+/// `run` is what the child does.
+template <class Run> Result<CloneResult> clone_here(std::uint64_t flags, int cgroup, bool as_sibling, const Run& run) {
     clone_args args{};
     int pidfd = -1;
     args.flags = flags | CLONE_PIDFD | (as_sibling ? CLONE_PARENT : 0);
     args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
     args.exit_signal = as_sibling ? 0 : SIGCHLD;
-    if (!cgroup.empty()) {
-        folder = UniqueFd{::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-        if (!folder)
-            return fail(os_error(errno, "cannot open the cgroup '" + cgroup + "'"));
+    if (cgroup >= 0) {
         args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = static_cast<std::uint64_t>(folder.get());
+        args.cgroup = static_cast<std::uint64_t>(cgroup);
     }
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
     if (pid < 0) {
@@ -130,10 +140,120 @@ Result<CloneResult> clone_child(std::uint64_t flags, const std::string& cgroup, 
                                             : ""));
     }
     if (pid == 0) {
-        entry(context);
+        run();
         ::_exit(127);
     }
     return CloneResult{pid, UniqueFd{pidfd}};
+}
+
+Error join_error(int err, const plan::JoinNamespace& join) {
+    return os_error(err, fmt::format("cannot join the {} namespace '{}'", join.type, join.host_path),
+                    err == EINVAL ? "the path is not a namespace of that type" : "");
+}
+
+/// The caller joins namespaces so that its child is born there, and comes back: hooks run in ours.
+class Visit {
+public:
+    Visit() = default;
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+    ~Visit() {
+        for (const auto& [flag, own] : own_)
+            ::setns(own.get(), flag);
+    }
+    Result<void> join(const std::vector<OpenNamespace>& namespaces) {
+        for (const OpenNamespace& ns : namespaces) {
+            const std::string_view type = ns.join->type;
+            const std::string file = fmt::format("/proc/self/ns/{}", type == "network" ? "net" : type);
+            own_.emplace_back(ns.clone_flag, TRY(open_at(AT_FDCWD, file, O_RDONLY)));
+            if (::setns(ns.fd.get(), ns.clone_flag) < 0)
+                return fail(join_error(errno, *ns.join));
+        }
+        return {};
+    }
+
+private:
+    std::vector<std::pair<int, UniqueFd>> own_{};
+};
+
+/// What the process in between says: the child's pid, with its pidfd, or what went wrong.
+struct MiddleAnswer {
+    pid_t pid{-1};
+    int error{0};
+    unsigned failed_join{~0U};
+};
+
+[[noreturn]] void be_middle(const CloneOptions& options, int socket, void (*entry)(ChildContext&) noexcept,
+                            ChildContext& context) noexcept {
+    const auto give_up = [&](int error, unsigned join) {
+        const MiddleAnswer answer{-1, error, join};
+        [[maybe_unused]] const auto n = ::write(socket, &answer, sizeof answer);
+        ::_exit(1);
+    };
+    for (unsigned i = 0; i < options.joins.size(); ++i)
+        if (::setns(options.joins[i].fd.get(), options.joins[i].clone_flag) < 0)
+            give_up(errno, i);
+    clone_args args{};
+    int pidfd = -1;
+    args.flags = options.flags | CLONE_PIDFD | CLONE_PARENT;
+    args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    args.exit_signal = 0; // with CLONE_PARENT it is that of the caller
+    const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+    if (pid == 0) {
+        entry(context);
+        ::_exit(127);
+    }
+    if (pid < 0)
+        give_up(errno, ~0U);
+    const MiddleAnswer answer{pid, 0, ~0U};
+    ::_exit(send_descriptor(socket, &answer, sizeof answer, pidfd));
+}
+
+/// Who has left for another user namespace has no way back. So somebody in between goes, makes the child for us
+/// (CLONE_PARENT) and ends; it is born in the cgroup, since from in there it could not enter it.
+Result<CloneResult> clone_through_middle(const CloneOptions& options, int cgroup, void (*entry)(ChildContext&) noexcept,
+                                         ChildContext& context) {
+    SocketPair pair = TRY(make_socket_pair());
+    const CloneResult middle =
+        TRY(clone_here(0, cgroup, options.as_sibling, [&] { be_middle(options, pair.theirs.get(), entry, context); }));
+    pair.theirs = UniqueFd{};
+    FdMessage message = TRY(receive_fds(pair.ours.get(), sizeof(MiddleAnswer)));
+    if (!options.as_sibling)
+        TRY(wait_exit(middle.pid));
+    MiddleAnswer answer;
+    if (message.data.size() == sizeof answer)
+        std::memcpy(&answer, message.data.data(), sizeof answer);
+    if (answer.failed_join < options.joins.size())
+        return fail(join_error(answer.error, *options.joins[answer.failed_join].join));
+    if (answer.pid <= 0 || message.fds.size() != 1)
+        return fail(os_error(answer.error == 0 ? ECHILD : answer.error,
+                             "cannot create the container's process in the user namespace"));
+    return CloneResult{answer.pid, std::move(message.fds.front())};
+}
+
+/// The createRuntime hooks run now, and then the child goes on.
+Result<void> answer_hooks(const Peer& peer) {
+    TRY_VOID(
+        run_hooks(peer.plan->hooks.create_runtime, "createRuntime", state_json(*peer.state, "creating", peer.pid)));
+    return send_go(peer.sync);
+}
+
+} // namespace
+
+Result<CloneResult> clone_child(const CloneOptions& options, void (*entry)(ChildContext&) noexcept,
+                                ChildContext& context) {
+    UniqueFd folder;
+    if (!options.cgroup.empty()) {
+        folder = UniqueFd{::open(options.cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        if (!folder)
+            return fail(os_error(errno, "cannot open the cgroup '" + options.cgroup + "'"));
+    }
+    const bool leaves_user = !options.joins.empty() && options.joins.back().clone_flag == CLONE_NEWUSER;
+    if (leaves_user)
+        return clone_through_middle(options, folder.get(), entry, context);
+    Visit visit;
+    TRY_VOID(visit.join(options.joins));
+    return clone_here(options.flags, folder.get(), options.as_sibling, [&] { entry(context); });
 }
 
 Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds) {
@@ -155,18 +275,17 @@ Result<void> send_go(int sync) {
     return {};
 }
 
-Result<Outcome> await_exec(int sync, const plan::Plan* plan, const plan::ProcessPlan& process,
-                           const Deadline& deadline) {
+Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline) {
     Outcome outcome;
     bool exec_now = false;
     while (true) {
-        pollfd waiting{sync, POLLIN, 0};
+        pollfd waiting{peer.sync, POLLIN, 0};
         const int n = ::poll(&waiting, 1, deadline.poll_timeout());
         if (n < 0 && errno == EINTR)
             continue;
         if (n == 0)
             return fail(os_error(ETIMEDOUT, "the container's set-up did not end in time"));
-        FdMessage message = TRY(receive_fds(sync, sizeof(Report)));
+        FdMessage message = TRY(receive_fds(peer.sync, sizeof(Report)));
         if (message.data.empty() && exec_now)
             return outcome; // CLOEXEC: the payload runs
         if (message.data.empty())
@@ -175,9 +294,16 @@ Result<Outcome> await_exec(int sync, const plan::Plan* plan, const plan::Process
         Report report{};
         std::memcpy(&report, message.data.data(), std::min(message.data.size(), sizeof report));
         switch (report.stage) {
+        case Stage::runtime_hooks:
+            TRY_VOID(answer_hooks(peer));
+            break;
         case Stage::notify_fd:
             if (message.fds.size() == 1)
                 outcome.notify_fd = std::move(message.fds.front());
+            break;
+        case Stage::seccomp_fd:
+            TRY_VOID(hand_to_agent(peer, static_cast<int>(report.index)));
+            TRY_VOID(send_go(peer.sync));
             break;
         case Stage::waiting:
             outcome.waiting = true;
@@ -186,7 +312,7 @@ Result<Outcome> await_exec(int sync, const plan::Plan* plan, const plan::Process
             exec_now = true;
             break;
         default:
-            return fail(to_error(report, plan, process));
+            return fail(to_error(report, peer.plan, *peer.process));
         }
     }
 }

@@ -12,9 +12,23 @@ struct CloneResult {
     UniqueFd pidfd{};
 };
 
-/// clone3(2) into `cgroup` (empty: the caller's). The child runs `entry` and never returns.
-Result<CloneResult> clone_child(std::uint64_t flags, const std::string& cgroup, bool as_sibling,
-                                void (*entry)(ChildContext&) noexcept, ChildContext& context);
+/// A namespace to be born in; `join` is where it comes from, for the message.
+struct OpenNamespace {
+    int clone_flag{0};
+    UniqueFd fd{};
+    const plan::JoinNamespace* join{nullptr};
+};
+
+struct CloneOptions {
+    std::uint64_t flags{0};
+    std::string cgroup{}; // empty: the caller's
+    bool as_sibling{false};
+    std::vector<OpenNamespace> joins{}; // in this order; a user namespace is the last
+};
+
+/// clone3(2). The child runs `entry` and never returns.
+Result<CloneResult> clone_child(const CloneOptions& options, void (*entry)(ChildContext&) noexcept,
+                                ChildContext& context);
 
 /// Descriptors for the payload, moved above the numbers that they will get.
 Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds);
@@ -26,8 +40,17 @@ struct Outcome {
     bool waiting{false}; // stopped at its start socket; otherwise the payload runs
 };
 
-/// Reads reports until the exec, the stop at the start socket, a failure, or the deadline.
-Result<Outcome> await_exec(int sync, const plan::Plan* plan, const plan::ProcessPlan& process,
-                           const Deadline& deadline);
+/// Whom await_exec listens to, and what it needs to know of him.
+struct Peer {
+    int sync{-1};
+    const plan::Plan* plan{nullptr}; // null for exec
+    const plan::ProcessPlan* process{nullptr};
+    int pidfd{-1};
+    pid_t pid{0};
+    const StateFacts* state{nullptr};
+};
+
+/// Answers reports until the exec, the stop at the start socket, a failure, or the deadline.
+Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline);
 
 } // namespace ctrd::runtime

@@ -1,5 +1,6 @@
 #include "ctrd/base/rooted.hpp"
 #include "ctrd/runtime/child.hpp"
+#include "ctrd/runtime/copy_up.hpp"
 #include "ctrd/runtime/mount_api.hpp"
 
 #include <fcntl.h>
@@ -86,6 +87,13 @@ int open_existing(const ChildContext& context, const char* path) noexcept {
     return rooted::open_raw(context.root, path, O_PATH);
 }
 
+bool has_mode(const std::vector<plan::FsOption>& options) noexcept {
+    for (const auto& option : options)
+        if (option.key == "mode")
+            return true;
+    return false;
+}
+
 bool is_absent(int err) noexcept { return err == ENOENT || err == ENOTDIR; }
 
 struct Apply {
@@ -110,16 +118,34 @@ struct Apply {
 
     /// Attached on top of "/": the one folder that exists everywhere and that a mapped root may always pass through.
     /// Paths below are relative to the descriptor, the host's own paths still begin at the old root underneath.
-    int operator()(const plan::AttachRootfs&) const noexcept {
+    int operator()(const plan::AttachRootfs& step) const noexcept {
         context.root = source.tree.get();
-        return ::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
+        const char* place = step.in_place ? step.host_path.c_str() : "/";
+        const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
+        return ::move_mount(context.root, "", AT_FDCWD, place, flags) < 0 ? errno : 0;
     }
 
     int operator()(const plan::MountFs& step) const noexcept {
         const int tree = make_fs(step.type.c_str(), step.source.c_str(), step.options, step.attributes);
         if (tree < 0)
             return errno;
-        return attach_and_close(tree, mount_point(context, step.destination.c_str(), true));
+        const int target = mount_point(context, step.destination.c_str(), true);
+        if (target >= 0 && step.copy_up)
+            if (const int err = copy_up(target, tree, !has_mode(step.options)); err != 0) {
+                ::close(tree);
+                ::close(target);
+                return err;
+            }
+        return attach_and_close(tree, target);
+    }
+
+    int operator()(const plan::Remount& step) const noexcept {
+        const int target = open_existing(context, step.destination.c_str());
+        if (target < 0)
+            return errno;
+        const int err = set_mount_attributes(target, step.attributes) < 0 ? errno : 0;
+        ::close(target);
+        return err;
     }
 
     int operator()(const plan::BindMount& step) const noexcept {
@@ -160,6 +186,21 @@ struct Apply {
         if (const int err = open_terminal(context, step.size); err != 0)
             return err;
         return attach_and_close(clone_mount(context.terminal, false), mount_point(context, "/dev/console", false));
+    }
+
+    int operator()(const plan::AwaitRuntimeHooks&) const noexcept {
+        if (!report(context, Stage::runtime_hooks, 0, 0))
+            ::_exit(1);
+        wait_go(context);
+        return 0;
+    }
+
+    int operator()(const plan::RunContainerHooks&) const noexcept {
+        const auto& hooks = context.prepared->container_hooks;
+        for (std::uint32_t i = 0; i < hooks.size(); ++i)
+            if (const int result = run_prepared_hook(hooks[i], context.creating_state); result != 0)
+                give_up(context, Stage::create_hook_failed, i, result);
+        return 0;
     }
 
     int operator()(const plan::MaskPath& step) const noexcept {

@@ -4,7 +4,11 @@
 //       | --- clone3 --------------------->  | blocked in wait_go
 //       | id maps, limits, [cgroup, MAINPID] |
 //       | --- go ------------------------->  | steps of the plan
+//       | <-- runtime_hooks ---------------  | only with createRuntime hooks: the child waits while they run
+//       | --- go ------------------------->  | the other steps
 //       | <-- notify_fd (with the fd) -----  | only with intercept_bind
+//       | <-- seccomp_fd ------------------  | only where the profile notifies: the child waits until it is taken
+//       | --- go ------------------------->  |
 //       | <-- waiting ---------------------  | only with a start socket; then goes on over that one
 //       | <-- exec_now --------------------  | execve
 //       | <-- (end of file) ---------------  | CLOEXEC closed the socket: the payload runs
@@ -20,12 +24,16 @@ namespace ctrd::runtime {
 
 enum class Stage : std::uint32_t {
     go = 1,
+    runtime_hooks,
     notify_fd,
+    seccomp_fd, // `index`: the descriptor's number in the child
     waiting,
     exec_now,
     step_failed,     // `index`: into Plan::steps
     identity_failed, // `index`: an IdentityStep
     exec_failed,
+    create_hook_failed, // `index`: into Hooks::create_container; `error`: see run_prepared_hook
+    start_hook_failed,
 };
 
 enum class IdentityStep : std::uint32_t {
@@ -35,6 +43,9 @@ enum class IdentityStep : std::uint32_t {
     terminal,
     umask,
     apparmor,
+    selinux,
+    personality,
+    memory_policy,
     cwd,
     seccomp,
     bind_filter,

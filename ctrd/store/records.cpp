@@ -85,7 +85,9 @@ Result<void> Records::save(const Record& record) const {
                     {"cgroup_is_ours", record.cgroup_is_ours},
                     {"pid", record.pid},
                     {"start_time", record.start_time},
-                    {"annotations", record.annotations}};
+                    {"annotations", record.annotations},
+                    {"rdt_folder", record.rdt_folder},
+                    {"has_poststop", record.has_poststop}};
     return write_atomic(folder(record.id) + "/record.json", json.dump(), 0600);
 }
 
@@ -116,6 +118,8 @@ Result<Record> Records::load(const std::string& id) const {
         record.cgroup_is_ours = json.value("cgroup_is_ours", false);
         record.pid = json.value("pid", 0);
         record.start_time = json.value("start_time", std::uint64_t{0});
+        record.rdt_folder = json.value("rdt_folder", "");
+        record.has_poststop = json.value("has_poststop", false);
         record.annotations = json.value("annotations", std::map<std::string, std::string>{});
     } catch (const Json::exception&) {
         return fail(bad_input("the record of container '" + id + "' is damaged: '" + folder(id) + "/record.json'"));

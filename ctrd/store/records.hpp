@@ -30,6 +30,8 @@ struct Record {
     pid_t pid{0};
     std::uint64_t start_time{0}; // with the pid it names one process for good
     std::map<std::string, std::string> annotations{};
+    std::string rdt_folder{}; // a resctrl group of its own; removed with it
+    bool has_poststop{false}; // hooks in config.json that `delete` runs
 };
 
 class Records {

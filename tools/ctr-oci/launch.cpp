@@ -4,6 +4,7 @@
 #include "ctrd/base/process.hpp"
 #include "ctrd/oci/parse.hpp"
 #include "ctrd/runtime/cgroup.hpp"
+#include "ctrd/runtime/intel_rdt.hpp"
 
 #include <fmt/format.h>
 
@@ -40,6 +41,21 @@ std::string now_rfc3339() {
                        time.minutes().count(), time.seconds().count(), time.subseconds().count());
 }
 
+struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+/// By the file alone: a static program must not load what the name service is configured to.
+std::string user_name(uid_t uid) {
+    if (uid == 0)
+        return "root";
+    const std::unique_ptr<std::FILE, CloseFile> file{std::fopen("/etc/passwd", "re")};
+    while (const passwd* user = file ? ::fgetpwent(file.get()) : nullptr)
+        if (user->pw_uid == uid)
+            return user->pw_name;
+    return std::to_string(uid);
+}
+
 /// The socket at which the child of `create` waits. Bound through a descriptor: a path may be at most 107 bytes long.
 Result<UniqueFd> make_start_socket(const std::string& folder) {
     const UniqueFd dir = TRY(open_at(AT_FDCWD, folder, O_PATH | O_DIRECTORY));
@@ -52,6 +68,9 @@ Result<UniqueFd> make_start_socket(const std::string& folder) {
         return fail(os_error(errno, "cannot make '" + folder + "/start.sock'"));
     return socket;
 }
+
+/// The deletion goes on; the caller must hear of it all the same.
+void warn(const Error& error) { std::fprintf(stderr, "ctr-oci: warning: %s\n", to_text(error).c_str()); }
 
 } // namespace
 
@@ -84,9 +103,9 @@ Result<void> Launch::make_record() {
     record_.rootfs = bundle_->spec.root_path.starts_with('/') ? bundle_->spec.root_path
                                                               : bundle_->folder + "/" + bundle_->spec.root_path;
     record_.created = now_rfc3339();
-    const passwd* user = ::geteuid() == 0 ? nullptr : ::getpwuid(::geteuid());
-    record_.owner = user == nullptr ? (::geteuid() == 0 ? "root" : std::to_string(::geteuid())) : user->pw_name;
+    record_.owner = user_name(::geteuid());
     record_.annotations = bundle_->spec.annotations;
+    record_.has_poststop = !bundle_->spec.hooks.poststop.empty();
     return {};
 }
 
@@ -124,17 +143,19 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     if (bundle_->spec.process->terminal || !options_.console_socket.empty())
         spawn.console_socket = console_socket;
     spawn.new_keyring = options_.new_keyring;
+    spawn.state = facts_of(record_);
     for (unsigned i = 0; i < options_.preserve_fds; ++i)
         spawn.pass_fds.push_back(static_cast<int>(3 + i));
     UniqueFd start_socket;
     if (wait_for_start) {
         start_socket = TRY(make_start_socket(records_.folder(record_.id)));
         spawn.start_socket = start_socket.get();
-        TRY_VOID(write_atomic(records_.folder(record_.id) + "/config.json", bundle_->text, 0600));
     }
+    TRY_VOID(write_atomic(records_.folder(record_.id) + "/config.json", bundle_->text, 0600));
     container_ = TRY(runtime::Container::spawn(bundle_->plan, spawn));
     scope_.reset(); // our process is in it: the helper may leave
     record_.pid = container_->pid();
+    record_.rdt_folder = container_->rdt_folder();
     record_.start_time = TRY(start_time(record_.pid));
     return records_.save(record_);
 }
@@ -144,6 +165,15 @@ Result<void> Launch::go() {
     if (!options_.pid_file.empty())
         TRY_VOID(write_atomic(options_.pid_file, std::to_string(record_.pid), 0644).context("--pid-file"));
     return {};
+}
+
+runtime::StateFacts facts_of(const store::Record& record) {
+    return {record.id, record.version, record.bundle, record.annotations};
+}
+
+Result<void> run_poststart(const oci::Hooks& hooks, const store::Record& record) {
+    return runtime::run_hooks(hooks.poststart, "poststart",
+                              runtime::state_json(facts_of(record), "running", record.pid));
 }
 
 Result<void> dispose(const store::Records& records, const store::Record& record) {
@@ -156,7 +186,22 @@ Result<void> dispose(const store::Records& records, const store::Record& record)
         if (const auto parent = record.cgroup.substr(0, record.cgroup.rfind('/')); parent.ends_with("/ctr-oci"))
             ::rmdir(parent.c_str());
     }
-    return records.remove(record.id);
+    runtime::remove_rdt(record.rdt_folder);
+    oci::Hooks hooks;
+    if (record.has_poststop) {
+        auto text = read_file(records.folder(record.id) + "/config.json", oci::max_config_size);
+        auto spec = text ? oci::parse(*text) : Result<oci::Spec>{std::unexpected{text.error()}};
+        if (spec)
+            hooks = std::move(spec->hooks);
+        else
+            warn(spec.error());
+    }
+    TRY_VOID(records.remove(record.id));
+    const std::string state = runtime::state_json(facts_of(record), "stopped", 0);
+    for (const oci::Hook& hook : hooks.poststop)
+        if (auto run = runtime::run_hooks({hook}, "poststop", state); !run)
+            warn(run.error());
+    return {};
 }
 
 } // namespace ctrd::ctr_oci

@@ -58,7 +58,12 @@ private:
     bool keep_{false};
 };
 
-/// Kills what is left, removes cgroup and record.
+runtime::StateFacts facts_of(const store::Record& record);
+
+/// The poststart hooks. After one that fails the container must be stopped and deleted.
+Result<void> run_poststart(const oci::Hooks& hooks, const store::Record& record);
+
+/// Kills what is left, removes cgroup and record, and runs the poststop hooks; one that fails is a warning.
 Result<void> dispose(const store::Records& records, const store::Record& record);
 
 } // namespace ctrd::ctr_oci

@@ -79,6 +79,7 @@ Result<int> run_in_foreground(Launch& launch, int console) {
     if (console < 0)
         signals.emplace();
     TRY_VOID(launch.go());
+    TRY_VOID(run_poststart(launch.bundle().spec.hooks, launch.record()));
     TRY_VOID(console >= 0 ? relay(console, launch.container().pidfd())
                           : wait_and_forward(launch.container().pidfd(), *signals));
     const int status = TRY(wait_exit(pid));
@@ -98,6 +99,7 @@ Result<int> run(const Options& options) {
         if (!options.detach)
             return run_in_foreground(launch, -1);
         TRY_VOID(launch.go());
+        TRY_VOID(run_poststart(launch.bundle().spec.hooks, launch.record()));
         launch.container().release();
         launch.keep();
         return 0;
@@ -137,8 +139,15 @@ Result<int> start(const Options& options) {
         connect_unix("/proc/self/fd/" + std::to_string(dir.get()) + "/start.sock", SOCK_SEQPACKET, "the container's"));
     if (::unlink((folder + "/start.sock").c_str()) < 0)
         return fail(os_error(errno, "cannot remove '" + folder + "/start.sock'"));
-    TRY_VOID(runtime::await_start(connection.get(), bundle->plan, start_timeout));
-    return 0;
+    auto started = runtime::await_start(connection.get(), bundle->plan, record.pid, facts_of(record), start_timeout);
+    if (started)
+        started = run_poststart(bundle->spec.hooks, record);
+    if (started)
+        return 0;
+    // A hook that fails ends the container (runtime.md, steps 7 and 9); without hooks `delete` is the caller's.
+    if (!bundle->spec.hooks.start_container.empty() || !bundle->spec.hooks.poststart.empty())
+        TRY_VOID(dispose(records, record));
+    return fail(std::move(started).error());
 }
 
 } // namespace ctrd::ctr_oci

@@ -100,6 +100,7 @@ Result<void> Start::spawn() {
     if (sockets_.any_passed())
         options.listen_fdnames = sockets_.passed_names();
     options.intercept_bind = sockets_.any_adopted();
+    options.state = {name_, declared_.spec.version, declared_.folder, declared_.spec.annotations};
     container_ = TRY(runtime::Container::spawn(plan_, options));
     return {};
 }

@@ -196,9 +196,13 @@ TEST_CASE("a bundle's limits become properties of the unit unless others are dec
 
 TEST_CASE("what a bundle asks for and can't have is named, not dropped", "[config]") {
     auto hooks = small_bundle();
-    hooks["hooks"] = {{"prestart", {{{"path", "/bin/sh"}}}}};
-    CHECK_THAT(bundle_problems(hooks.dump()),
-               Catch::StartsWith("/srv/bundle/config.json: ") && Catch::Contains("hooks"));
+    for (const char* kind : {"prestart", "createRuntime", "createContainer", "poststart", "poststop"}) {
+        hooks["hooks"] = {{kind, {{{"path", "/bin/sh"}}}}};
+        CHECK_THAT(bundle_problems(hooks.dump()),
+                   Catch::StartsWith("/srv/bundle/config.json: ") && Catch::Contains("hooks"));
+    }
+    hooks["hooks"] = {{"startContainer", {{{"path", "/bin/sh"}}}}};
+    CHECK(bundle_problems(hooks.dump()).empty());
     auto cpus = small_bundle();
     cpus["linux"]["resources"]["cpu"]["cpus"] = "0-1";
     CHECK_THAT(bundle_problems(cpus.dump()), Catch::Contains("linux.resources.cpu.cpus has no property of a unit"));

@@ -1,4 +1,5 @@
 #include "ctrd/oci/parse.hpp"
+#include "ctrd/oci/parse_scheduling.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -43,21 +44,84 @@ TEST_CASE("a document that is nested without end does not reach the parser's sta
     CHECK_FALSE(oci::parse(std::string(oci::max_config_size + 1, ' ')).has_value());
 }
 
-TEST_CASE("what the spec has and this version has not is refused by name, unless it is empty", "[oci]") {
+TEST_CASE("other systems' parts are refused by name, unless they are empty", "[oci]") {
     auto json = minimal();
-    json["hooks"] = {{"prestart", {{{"path", "/bin/true"}}}}};
-    CHECK(error_of(json) == "hooks.prestart is not supported by this version of ctrd");
-    json["hooks"] = {{"prestart", Json::array()}};
+    json["vm"] = {{"kernel", {{"path", "/x"}}}};
+    CHECK(error_of(json) == "vm is not supported by this version of ctrd");
+    json["vm"] = Json::object();
     CHECK(error_of(json).empty());
-    json["linux"]["intelRdt"] = {{"closID", "x"}};
-    CHECK(error_of(json) == "linux.intelRdt is not supported by this version of ctrd");
-    json["linux"] = {{"resources", {{"blockIO", {{"weight", 10}}}}}};
-    CHECK(error_of(json) == "linux.resources.blockIO is not supported by this version of ctrd");
-    json["linux"] = {{"seccomp", {{"defaultAction", "SCMP_ACT_ALLOW"}, {"listenerPath", "/x"}}}};
-    CHECK(error_of(json) == "linux.seccomp.listenerPath is not supported by this version of ctrd");
-    json["linux"] = Json::object();
-    json["process"]["selinuxLabel"] = "system_u";
-    CHECK(error_of(json) == "process.selinuxLabel is not supported by this version of ctrd");
+}
+
+TEST_CASE("hooks have absolute paths and timeouts above 0, and prestart comes before createRuntime", "[oci]") {
+    auto json = minimal();
+    json["hooks"] = {{"createRuntime", {{{"path", "/b"}}}},
+                     {"prestart", {{{"path", "/a"}, {"args", {"a", "1"}}, {"env", {"X=1"}}, {"timeout", 5}}}}};
+    const auto spec = oci::parse(json.dump());
+    REQUIRE(spec.has_value());
+    REQUIRE(spec->hooks.create_runtime.size() == 2);
+    CHECK(spec->hooks.create_runtime[0].path == "/a");
+    CHECK(spec->hooks.create_runtime[0].timeout_seconds == 5U);
+    CHECK(spec->hooks.create_runtime[1].path == "/b");
+    json["hooks"]["prestart"][0]["timeout"] = 0;
+    CHECK_FALSE(error_of(json).empty());
+    json["hooks"]["prestart"][0]["timeout"] = -1;
+    CHECK_FALSE(error_of(json).empty());
+    json["hooks"] = {{"poststop", {{{"path", "x"}}}}};
+    CHECK(error_of(json) == "hooks.poststop[0].path is not an absolute path: 'x'");
+    json["hooks"] = {{"poststop", {{{"args", {"x"}}}}}};
+    CHECK_FALSE(error_of(json).empty());
+}
+
+TEST_CASE("lists of processors and memory nodes", "[oci]") {
+    const auto list = [](const char* text) { return oci::parse_number_list(text, "cpus"); };
+    CHECK(list("0-3,7").value() == std::vector<unsigned>{0, 1, 2, 3, 7});
+    CHECK(list("5,5,1").value() == std::vector<unsigned>{1, 5});
+    CHECK(list("").value().empty());
+    for (const char* bad : {"0-", "-1", "3-1", "1,", ",1", "a", "0-99999", "1 2", "1,,2", "99999999999"})
+        CHECK_FALSE(list(bad).has_value());
+}
+
+TEST_CASE("what is asked of the scheduler is what the kernel has", "[oci]") {
+    auto json = minimal();
+    json["process"]["scheduler"] = {{"policy", "SCHED_FIFO"}, {"priority", 3}, {"flags", {"SCHED_FLAG_RESET_ON_FORK"}}};
+    CHECK(error_of(json).empty());
+    for (const Json& bad : {Json{{"policy", "SCHED_LUCK"}}, Json{{"policy", "SCHED_OTHER"}, {"nice", 20}},
+                            Json{{"policy", "SCHED_OTHER"}, {"priority", 1}}, Json{{"policy", "SCHED_ISO"}},
+                            Json{{"policy", "SCHED_RR"}, {"runtime", 1}}, Json{{"nice", 1}},
+                            Json{{"policy", "SCHED_OTHER"}, {"flags", {"SCHED_FLAG_LUCK"}}}}) {
+        json["process"]["scheduler"] = bad;
+        CHECK_FALSE(error_of(json).empty());
+    }
+}
+
+TEST_CASE("names of network devices are the kernel's, and a pattern stands at the end", "[oci]") {
+    auto json = minimal();
+    const auto device = [&](const char* host, const char* name) {
+        json["linux"]["netDevices"] = {{host, {{"name", name}}}};
+        return error_of(json).empty();
+    };
+    CHECK(device("eth0", ""));
+    CHECK(device("eth0", "c%d"));
+    CHECK_FALSE(device("eth%d", "c0"));
+    CHECK_FALSE(device("eth0", "c%s"));
+    CHECK_FALSE(device("eth0", "c%d%d"));
+    CHECK_FALSE(device("eth0", "a/b"));
+    CHECK_FALSE(device("..", ""));
+    CHECK_FALSE(device("eth0", "sixteen-bytes-xx"));
+}
+
+TEST_CASE("a rule that notifies goes with somebody to notify", "[oci]") {
+    auto json = minimal();
+    auto& seccomp = json["linux"]["seccomp"];
+    seccomp = {{"defaultAction", "SCMP_ACT_ALLOW"},
+               {"syscalls", {{{"names", {"bind"}}, {"action", "SCMP_ACT_NOTIFY"}}}}};
+    CHECK_FALSE(error_of(json).empty());
+    seccomp["listenerPath"] = "relative";
+    CHECK_FALSE(error_of(json).empty());
+    seccomp["listenerPath"] = "/run/agent.sock";
+    CHECK(error_of(json).empty());
+    seccomp["defaultAction"] = "SCMP_ACT_NOTIFY";
+    CHECK_FALSE(error_of(json).empty());
 }
 
 TEST_CASE("unknown properties are ignored, as the spec demands", "[oci]") {

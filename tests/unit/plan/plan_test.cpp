@@ -164,14 +164,62 @@ TEST_CASE("mount options are sorted into attributes, propagation and the file sy
 }
 
 TEST_CASE("the last of contradicting mount options wins", "[plan]") {
-    const auto options = plan::parse_mount_options({"/x", "bind", "/y", {"bind", "ro", "rw"}});
+    const auto options = plan::parse_mount_options({"/x", "bind", "/y", {"bind", "ro", "rw"}, {}, {}});
     CHECK((options->attributes.set & MOUNT_ATTR_RDONLY) == 0);
     CHECK((options->attributes.clear & MOUNT_ATTR_RDONLY) != 0);
 }
 
-TEST_CASE("mount options that are not done yet are refused, never passed over", "[plan]") {
-    for (const char* word : {"idmap", "ridmap=uids=0-1-10", "tmpcopyup"})
-        CHECK_FALSE(plan::parse_mount_options({"/x", "bind", "/y", {"bind", word}}).has_value());
+TEST_CASE("mount options that other runtimes have and the spec has not are refused, never passed over", "[plan]") {
+    for (const char* word : {"ridmap=uids=0-1-10", "copy-symlink"})
+        CHECK_FALSE(plan::parse_mount_options({"/x", "bind", "/y", {"bind", word}, {}, {}}).has_value());
+}
+
+TEST_CASE("id mappings of a mount are its own or the container's", "[plan]") {
+    auto spec = minimal();
+    spec.mounts = {{"/m", "bind", "/y", {"bind", "ridmap"}, {}, {}}};
+    CHECK_FALSE(plan_of(spec).has_value());
+    spec.mounts.front().uid_mappings = {{1, 2, 3}};
+    spec.mounts.front().gid_mappings = {{4, 5, 6}};
+    const auto plan = plan_of(spec);
+    REQUIRE(plan.has_value());
+    const auto step = std::ranges::find_if(plan->steps, [](const auto& s) {
+        const auto* bind = std::get_if<plan::BindMount>(&s);
+        return bind != nullptr && bind->destination == "/m";
+    });
+    REQUIRE(step != plan->steps.end());
+    const auto& map = std::get<plan::BindMount>(*step).id_map;
+    REQUIRE(map.has_value());
+    CHECK(map->recursive);
+    CHECK(map->uids == std::vector<oci::IdMapping>{{1, 2, 3}});
+    spec.mounts.front().type = "tmpfs";
+    spec.mounts.front().options = {};
+    CHECK_FALSE(plan_of(spec).has_value());
+}
+
+TEST_CASE("hooks come after the mounts and before anything is hidden or read-only", "[plan]") {
+    auto spec = minimal();
+    spec.root_readonly = true;
+    spec.masked_paths = {"/proc/keys"};
+    spec.hooks.create_runtime = {{"/x", {}, {}, {}}};
+    spec.hooks.create_container = {{"/y", {}, {}, {}}};
+    const auto plan = plan_of(spec);
+    REQUIRE(plan.has_value());
+    std::vector<std::string> order;
+    for (const auto& step : plan->steps) {
+        if (std::holds_alternative<plan::MakeSymlink>(step) && (order.empty() || order.back() != "links"))
+            order.emplace_back("links");
+        if (std::holds_alternative<plan::AwaitRuntimeHooks>(step))
+            order.emplace_back("runtime");
+        if (std::holds_alternative<plan::RunContainerHooks>(step))
+            order.emplace_back("container");
+        if (std::holds_alternative<plan::MaskPath>(step))
+            order.emplace_back("mask");
+        if (std::holds_alternative<plan::ReadonlyRoot>(step))
+            order.emplace_back("read-only");
+        if (std::holds_alternative<plan::PivotRoot>(step))
+            order.emplace_back("pivot");
+    }
+    CHECK(order == std::vector<std::string>{"links", "runtime", "container", "mask", "read-only", "pivot"});
 }
 
 TEST_CASE("a program without a slash is looked for along the container's PATH", "[plan]") {

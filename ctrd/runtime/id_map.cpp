@@ -1,0 +1,76 @@
+#include "ctrd/runtime/id_map.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/process.hpp"
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <csignal>
+
+namespace ctrd::runtime {
+namespace {
+
+/// A namespace is made by a process in it, which lives until somebody else holds it.
+Result<UniqueFd> make_user_namespace(const plan::IdMap& map) {
+    clone_args args{};
+    int number = -1;
+    args.flags = CLONE_NEWUSER | CLONE_PIDFD;
+    args.pidfd = reinterpret_cast<std::uintptr_t>(&number);
+    args.exit_signal = SIGCHLD;
+    const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+    if (pid < 0)
+        return fail(os_error(errno, "cannot make a user namespace for the id mappings",
+                             "check /proc/sys/user/max_user_namespaces"));
+    if (pid == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        while (true)
+            ::pause();
+    }
+    const UniqueFd pidfd{number};
+    const std::string folder = fmt::format("/proc/{}", pid);
+    auto written = write_control(folder + "/uid_map", id_map_text(map.uids)).context("uidMappings");
+    if (written)
+        written = write_control(folder + "/gid_map", id_map_text(map.gids)).context("gidMappings");
+    auto opened = open_at(AT_FDCWD, folder + "/ns/user", O_RDONLY);
+    [[maybe_unused]] auto killed = send_signal(pidfd.get(), SIGKILL);
+    [[maybe_unused]] auto reaped = wait_exit(pid);
+    if (!written)
+        return fail(std::move(written).error());
+    return opened;
+}
+
+} // namespace
+
+std::string id_map_text(const std::vector<oci::IdMapping>& mappings) {
+    std::string text;
+    for (const auto& mapping : mappings)
+        text += fmt::format("{} {} {}\n", mapping.container_id, mapping.host_id, mapping.size);
+    return text;
+}
+
+Result<int> MappedNamespaces::find(const plan::IdMap& map) {
+    for (const Entry& entry : entries_)
+        if (entry.map.uids == map.uids && entry.map.gids == map.gids)
+            return entry.fd.get();
+    entries_.push_back({map, TRY(make_user_namespace(map))});
+    return entries_.back().fd.get();
+}
+
+Result<void> map_ids(int tree, const plan::IdMap& map, MappedNamespaces& namespaces) {
+    mount_attr attr{};
+    attr.attr_set = MOUNT_ATTR_IDMAP;
+    attr.userns_fd = static_cast<std::uint64_t>(TRY(namespaces.find(map)));
+    if (::mount_setattr(tree, "", AT_EMPTY_PATH | (map.recursive ? AT_RECURSIVE : 0U), &attr, sizeof attr) < 0)
+        return fail(os_error(errno, "cannot map the ids of the mount",
+                             errno == EINVAL ? "its file system does not support id-mapped mounts" : ""));
+    return {};
+}
+
+} // namespace ctrd::runtime

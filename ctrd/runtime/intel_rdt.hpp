@@ -1,0 +1,18 @@
+// linux.intelRdt: a group of the resctrl file system (cache and memory bandwidth), config-linux.md "IntelRdt".
+#pragma once
+
+#include "ctrd/base/result.hpp"
+#include "ctrd/oci/spec.hpp"
+
+#include <sys/types.h>
+
+namespace ctrd::runtime {
+
+/// Puts `pid` into its group, which is made where the spec says so. Returns the folder that is to be removed with the
+/// container; empty: none.
+Result<std::string> join_rdt(const oci::IntelRdt& rdt, const std::string& id, pid_t pid);
+
+/// A folder that join_rdt returned. Its processes are gone by then.
+void remove_rdt(const std::string& folder) noexcept;
+
+} // namespace ctrd::runtime
