@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -44,19 +43,6 @@ Result<void> write_id_maps(pid_t pid, const plan::Plan& plan) {
         TRY_VOID(write_control(folder + "/setgroups", "deny"));
     TRY_VOID(write_control(folder + "/uid_map", to_map(plan.uid_mappings)).context("linux.uidMappings"));
     TRY_VOID(write_control(folder + "/gid_map", to_map(plan.gid_mappings)).context("linux.gidMappings"));
-    return {};
-}
-
-Result<void> set_limits(pid_t pid, const oci::Process& process) {
-    for (const auto& limit : process.rlimits) {
-        const rlimit value{limit.soft, limit.hard};
-        if (::prlimit(pid, static_cast<__rlimit_resource>(limit.resource), &value, nullptr) < 0)
-            return fail(os_error(errno, fmt::format("cannot set {} to {}:{}", limit.type, limit.soft, limit.hard),
-                                 errno == EPERM ? "raising a hard limit takes CAP_SYS_RESOURCE" : ""));
-    }
-    if (process.oom_score_adj)
-        TRY_VOID(write_control(fmt::format("/proc/{}/oom_score_adj", pid), std::to_string(*process.oom_score_adj))
-                     .context("process.oomScoreAdj"));
     return {};
 }
 

@@ -1,10 +1,13 @@
 #include "ctrd/runtime/spawn.hpp"
 
+#include "ctrd/base/file.hpp"
+
 #include <fmt/format.h>
 
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <array>
@@ -144,6 +147,19 @@ Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds) {
             return fail(os_error(errno, fmt::format("cannot pass file descriptor {} on", fd)));
     }
     return result;
+}
+
+Result<void> set_limits(pid_t pid, const oci::Process& process) {
+    for (const auto& limit : process.rlimits) {
+        const rlimit value{limit.soft, limit.hard};
+        if (::prlimit(pid, static_cast<__rlimit_resource>(limit.resource), &value, nullptr) < 0)
+            return fail(os_error(errno, fmt::format("cannot set {} to {}:{}", limit.type, limit.soft, limit.hard),
+                                 errno == EPERM ? "raising a hard limit takes CAP_SYS_RESOURCE" : ""));
+    }
+    if (process.oom_score_adj)
+        TRY_VOID(write_control(fmt::format("/proc/{}/oom_score_adj", pid), std::to_string(*process.oom_score_adj))
+                     .context("process.oomScoreAdj"));
+    return {};
 }
 
 Result<void> send_go(int sync) {

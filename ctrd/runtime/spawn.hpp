@@ -19,6 +19,9 @@ Result<CloneResult> clone_child(std::uint64_t flags, const std::string& cgroup, 
 /// Descriptors for the payload, moved above the numbers that they will get.
 Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds);
 
+/// rlimits and oom_score_adj of a child that has not begun yet.
+Result<void> set_limits(pid_t pid, const oci::Process& process);
+
 Result<void> send_go(int sync);
 
 struct Outcome {
