@@ -23,6 +23,8 @@ struct ChildContext {
     bool new_keyring{true};
     int join_pidfd{-1}; // exec: the leader whose namespaces are joined
     int join_flags{0};
+    bool in_user_namespace{false}; // exec: become the root of the user namespace that is, or was, joined
+    bool dies_with_parent{false};
 
     // While it runs:
     int root{-1};     // the rootfs; after the pivot "/"
