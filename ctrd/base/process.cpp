@@ -37,6 +37,14 @@ Result<void> send_signal(int pidfd, int signal) {
     return {};
 }
 
+sigset_t forwardable_signals() {
+    sigset_t set;
+    ::sigfillset(&set);
+    for (const int number : {SIGCHLD, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPIPE, SIGTTOU, SIGTTIN})
+        ::sigdelset(&set, number);
+    return set;
+}
+
 Result<UniqueFd> steal_fd(int pidfd, int fd) {
     UniqueFd copy{static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd, fd, 0))};
     if (!copy)

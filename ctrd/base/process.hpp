@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <cstdint>
 
 namespace ctrd {
@@ -12,6 +13,8 @@ namespace ctrd {
 Result<UniqueFd> open_pidfd(pid_t pid);
 /// ESRCH as an error means that it is gone.
 Result<void> send_signal(int pidfd, int signal);
+/// What a program passes on to the process that it stands for: all but what is about itself.
+sigset_t forwardable_signals();
 /// A descriptor (CLOEXEC) of another process for the same open file.
 Result<UniqueFd> steal_fd(int pidfd, int fd);
 

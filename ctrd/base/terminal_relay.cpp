@@ -1,6 +1,7 @@
 #include "ctrd/base/terminal_relay.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/base/process.hpp"
 
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -36,14 +37,17 @@ private:
     bool changed_{false};
 };
 
-/// SIGWINCH for the size; the deadly ones so that the terminal is put back before they take effect.
+/// SIGWINCH for the size; the deadly ones so that the terminal is put back before they take effect; or all that can be
+/// passed on.
 class Signals {
 public:
-    Signals() {
-        sigset_t set;
-        ::sigemptyset(&set);
-        for (const int number : {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT})
-            ::sigaddset(&set, number);
+    explicit Signals(bool all) {
+        sigset_t set = forwardable_signals();
+        if (!all) {
+            ::sigemptyset(&set);
+            for (const int number : {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT})
+                ::sigaddset(&set, number);
+        }
         ::sigprocmask(SIG_BLOCK, &set, &before_);
         fd_ = UniqueFd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
     }
@@ -88,9 +92,9 @@ void copy_window_size(int master) noexcept {
         ::ioctl(master, TIOCSWINSZ, &size);
 }
 
-Result<void> relay_terminal(int master, int also_readable) {
+Result<void> relay_terminal(int master, int also_readable, int signals_to) {
     copy_window_size(master);
-    const Signals signals;
+    const Signals signals{signals_to >= 0};
     int deadly = 0;
     {
         const RawTerminal raw;
@@ -104,6 +108,8 @@ Result<void> relay_terminal(int master, int also_readable) {
                 const int number = signals.next();
                 if (number == SIGWINCH)
                     copy_window_size(master);
+                else if (number != 0 && signals_to >= 0) [[maybe_unused]]
+                    auto sent = send_signal(signals_to, number);
                 else if (number != 0)
                     deadly = number;
             }

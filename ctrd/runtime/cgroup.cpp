@@ -1,5 +1,6 @@
 #include "ctrd/runtime/cgroup.hpp"
 
+#include "ctrd/base/deadline.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 
@@ -125,6 +126,27 @@ Result<void> apply_resources(const std::string& folder, const oci::Resources& re
 }
 
 Result<void> kill_cgroup(const std::string& folder) { return write_control(folder + "/cgroup.kill", "1"); }
+
+Result<void> set_frozen(const std::string& folder, bool frozen) {
+    // Opened before: a change is seen that comes between the write and the wait.
+    const UniqueFd events = TRY(open_at(AT_FDCWD, folder + "/cgroup.events", O_RDONLY));
+    TRY_VOID(write_control(folder + "/cgroup.freeze", frozen ? "1" : "0"));
+    const Deadline deadline{std::chrono::seconds{10}};
+    while (true) {
+        if (::lseek(events.get(), 0, SEEK_SET) < 0)
+            return fail(os_error(errno, "'" + folder + "/cgroup.events'"));
+        const std::string text = TRY(read_all(events.get(), 4096).context("'" + folder + "/cgroup.events'"));
+        if ((text.find("frozen 1") != std::string::npos) == frozen)
+            return {};
+        pollfd waiting{events.get(), POLLPRI, 0};
+        if (::poll(&waiting, 1, deadline.poll_timeout()) == 0)
+            break;
+    }
+    if (frozen) [[maybe_unused]]
+        auto thawed = write_control(folder + "/cgroup.freeze", "0");
+    return fail(os_error(ETIMEDOUT, "the cgroup '" + folder + "' does not " + (frozen ? "freeze" : "thaw"),
+                         frozen ? "a process in it is waiting in the kernel" : "a cgroup above it is frozen"));
+}
 
 Result<std::vector<int>> processes_in(const std::string& folder) {
     std::vector<int> result;

@@ -21,6 +21,9 @@ Result<void> limit_devices(const std::string& folder, const std::vector<oci::Dev
 /// SIGKILL to everything in it and below (cgroup.kill).
 Result<void> kill_cgroup(const std::string& folder);
 
+/// Freezes or thaws everything in it and below, and returns when that is done.
+Result<void> set_frozen(const std::string& folder, bool frozen);
+
 /// Removes the folder and what the payload made below it. Waits a moment for processes that are just dying.
 Result<void> remove_cgroup(const std::string& folder);
 

@@ -87,7 +87,7 @@ void run_exec_process(ChildContext& context) noexcept {
     wait_go(context);
     ::umask(0);
     must(IdentityStep::join, ::setns(context.join_pidfd, context.join_flags) < 0 ? errno : 0);
-    if ((context.join_flags & CLONE_NEWUSER) != 0)
+    if (context.in_user_namespace)
         must(IdentityStep::join, ::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0 ? errno : 0);
     context.root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     must(IdentityStep::join, context.root < 0 ? errno : 0);

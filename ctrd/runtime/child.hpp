@@ -25,6 +25,8 @@ struct ChildContext {
     int join_flags{0};
     int creating_state{-1}; // files with the container's state for its hooks; above 3 + pass_count
     int created_state{-1};
+    bool in_user_namespace{false}; // exec: become the root of the user namespace that is, or was, joined
+    bool dies_with_parent{false};
 
     // While it runs:
     int root{-1};     // the rootfs; after the pivot "/"

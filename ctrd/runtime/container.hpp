@@ -18,6 +18,8 @@
 
 namespace ctrd::runtime {
 
+struct SeccompFilter;
+
 struct SpawnOptions {
     /// Absolute path of an existing cgroup v2 folder to be born in; empty: stay in the caller's.
     std::string cgroup{};
@@ -89,11 +91,30 @@ Result<void> await_start(int connection, const plan::Plan& plan, pid_t pid, cons
 struct ExecOptions {
     int console_socket{-1};
     std::vector<int> pass_fds{};
+    /// Folders to be born in, "" for the leader's own: the first that has room for a process. A payload that gives its
+    /// cgroup's controllers to cgroups below it leaves none in the cgroup itself. None at all: the leader's own.
+    std::vector<std::string> cgroups{};
+    /// Stay in the caller's cgroup instead, as the container did.
+    bool keep_cgroup{false};
+    bool new_keyring{true};
+    /// Nobody waits for it: it does not die with us.
+    bool detached{false};
+    /// The profile, compiled already; instead of process.seccomp.
+    const SeccompFilter* seccomp{nullptr};
+    /// What a seccomp agent is told of the container.
+    StateFacts state{};
 };
 
-/// A process inside the container of `leader`: joins its namespaces and cgroup, then the same identity, capability,
-/// seccomp and exec steps as a first process. Returns its pid (our child) once the exec has succeeded.
-Result<pid_t> exec_in(pid_t leader, const plan::ProcessPlan& process, const ExecOptions& options,
-                      std::chrono::milliseconds timeout);
+/// Our child, in the container.
+struct ExecProcess {
+    pid_t pid{-1};
+    UniqueFd pidfd{};
+};
+
+/// A process inside the container of `leader`, opened by its pidfd before the number was checked: it joins the
+/// namespaces and a cgroup, then the same identity, capability, seccomp and exec steps as a first process. Returns once
+/// the exec has succeeded.
+Result<ExecProcess> exec_in(pid_t leader, int leader_pidfd, const plan::ProcessPlan& process,
+                            const ExecOptions& options, std::chrono::milliseconds timeout);
 
 } // namespace ctrd::runtime

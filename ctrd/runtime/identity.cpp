@@ -303,7 +303,7 @@ void become_payload(ChildContext& context) noexcept {
     must(IdentityStep::ids, set_ids(process.user));
     must(IdentityStep::capabilities, set_capabilities(sets));
     // A further process belongs to whoever waits for it. After the ids: changing them clears this.
-    if (context.plan == nullptr)
+    if (context.dies_with_parent)
         ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     write_listen_pid(context.payload->listen_pid);
     must(IdentityStep::descriptors, arrange_descriptors(context));

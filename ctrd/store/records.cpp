@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -83,12 +84,19 @@ Result<void> Records::save(const Record& record) const {
                     {"owner", record.owner},
                     {"cgroup", record.cgroup},
                     {"cgroup_is_ours", record.cgroup_is_ours},
+                    {"new_keyring", record.new_keyring},
                     {"pid", record.pid},
                     {"start_time", record.start_time},
                     {"annotations", record.annotations},
                     {"rdt_folder", record.rdt_folder},
                     {"has_poststop", record.has_poststop}};
     return write_atomic(folder(record.id) + "/record.json", json.dump(), 0600);
+}
+
+Result<void> Records::keep_config(const std::string& id, std::string_view text) const {
+    const std::string path = folder(id) + "/config.json";
+    const UniqueFd fd = TRY(open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    return write_all(fd.get(), text).context("'" + path + "'");
 }
 
 Result<Record> Records::load(const std::string& id) const {
@@ -100,7 +108,7 @@ Result<Record> Records::load(const std::string& id) const {
             record.id = id;
             return record;
         }
-        return fail(Error{std::errc::no_such_file_or_directory, "there is no container with the id '" + id + "'",
+        return fail(Error{std::errc::no_such_file_or_directory, "container '" + id + "' does not exist",
                           "'list' shows those that are there"});
     }
     const Json json = Json::parse(TRY(std::move(text)), nullptr, false);
@@ -116,6 +124,7 @@ Result<Record> Records::load(const std::string& id) const {
         record.owner = json.value("owner", "");
         record.cgroup = json.value("cgroup", "");
         record.cgroup_is_ours = json.value("cgroup_is_ours", false);
+        record.new_keyring = json.value("new_keyring", true);
         record.pid = json.value("pid", 0);
         record.start_time = json.value("start_time", std::uint64_t{0});
         record.rdt_folder = json.value("rdt_folder", "");
@@ -161,9 +170,9 @@ Status Records::status(const Record& record) const {
         return Status::creating;
     if (!is_alive(record))
         return Status::stopped;
-    if (::access((folder(record.id) + "/start.sock").c_str(), F_OK) == 0)
-        return Status::created;
-    return is_frozen(record.cgroup) ? Status::paused : Status::running;
+    if (is_frozen(record.cgroup))
+        return Status::paused;
+    return ::access((folder(record.id) + "/start.sock").c_str(), F_OK) == 0 ? Status::created : Status::running;
 }
 
 } // namespace ctrd::store

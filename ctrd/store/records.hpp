@@ -4,6 +4,7 @@
 //     <root>/<id>/record.json   written whole or not at all
 //     <root>/<id>/config.json   the configuration as it was at create
 //     <root>/<id>/start.sock    there from create until start
+//     <root>/<id>/exec          what `exec` needs of config.json, made by the first one
 #pragma once
 
 #include "ctrd/base/fd.hpp"
@@ -27,6 +28,7 @@ struct Record {
     std::string owner{};
     std::string cgroup{};       // absolute folder
     bool cgroup_is_ours{false}; // made by us: removed by us. A scope is the service manager's.
+    bool new_keyring{true};     // its processes have session keyrings of their own
     pid_t pid{0};
     std::uint64_t start_time{0}; // with the pid it names one process for good
     std::map<std::string, std::string> annotations{};
@@ -43,6 +45,8 @@ public:
     /// Takes the id: EEXIST if it is in use.
     Result<void> reserve(const std::string& id) const;
     Result<void> save(const Record& record) const;
+    /// The configuration, once, before a record says that there is a process.
+    Result<void> keep_config(const std::string& id, std::string_view text) const;
     Result<Record> load(const std::string& id) const;
     Result<void> remove(const std::string& id) const;
     [[nodiscard]] std::vector<std::string> ids() const;

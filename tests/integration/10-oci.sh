@@ -43,7 +43,7 @@ see "resource limits are the configuration's" "100 200" 'echo $(ulimit -S -n) $(
     '.process.rlimits = [{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]'
 see "no_new_privs is set where the configuration says so" "1" 'grep NoNewPrivs /proc/self/status | cut -f2' \
     '.process.noNewPrivileges = true'
-see "the environment is the configuration's and nothing else" "A=b PATH=/bin" '/bin/busybox env | grep -v -e ^PWD -e ^SHLVL | sort | xargs' \
+see "the environment is the configuration's, HOME of the image's /etc/passwd, and nothing else" "A=b HOME=/root PATH=/bin" '/bin/busybox env | grep -v -e ^PWD -e ^SHLVL | sort | xargs' \
     '.process.env = ["PATH=/bin", "A=b"]'
 see "the working directory is made where it is missing" "/made/here" 'pwd' '.process.cwd = "/made/here" | .root.readonly = false'
 profile='.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],

@@ -5,6 +5,8 @@
 #include "ctrd/oci/parse.hpp"
 #include "ctrd/runtime/cgroup.hpp"
 #include "ctrd/runtime/intel_rdt.hpp"
+#include "tools/ctr-oci/environment.hpp"
+#include "tools/ctr-oci/unix_socket.hpp"
 
 #include <fmt/format.h>
 
@@ -78,10 +80,9 @@ store::Records open_records(const Options& options) {
     return store::Records{options.root.empty() ? store::Records::default_root() : options.root};
 }
 
-Result<std::unique_ptr<Bundle>> load_bundle(const std::string& folder, const std::string& base) {
+Result<std::unique_ptr<Bundle>> load_bundle(const std::string& path, const std::string& base) {
     auto bundle = std::make_unique<Bundle>();
     bundle->folder = base;
-    const std::string path = folder + "/config.json";
     bundle->text = TRY(read_file(path, oci::max_config_size));
     bundle->spec = TRY(oci::parse(bundle->text).context("'" + path + "'"));
     bundle->plan = TRY(plan::make_plan(bundle->spec, {base}).context("'" + path + "'"));
@@ -106,7 +107,17 @@ Result<void> Launch::make_record() {
     record_.owner = user_name(::geteuid());
     record_.annotations = bundle_->spec.annotations;
     record_.has_poststop = !bundle_->spec.hooks.poststop.empty();
+    record_.new_keyring = !options_.no_new_keyring;
     return {};
+}
+
+void Launch::make_environment() {
+    oci::Process& process = bundle_->plan.process.process;
+    add_home(process, record_.rootfs);
+    if (const unsigned count = listen_fds(); count != 0) {
+        process.env.push_back("LISTEN_FDS=" + std::to_string(count));
+        process.env.push_back("LISTEN_PID=1");
+    }
 }
 
 Result<void> Launch::make_cgroup() {
@@ -128,10 +139,11 @@ Result<void> Launch::make_cgroup() {
 
 Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     const std::string folder = TRY(absolute(options_.bundle));
-    bundle_ = TRY(load_bundle(folder, folder));
+    bundle_ = TRY(load_bundle(options_.config.empty() ? folder + "/config.json" : options_.config, folder));
     if (options_.debug)
         ::fputs(plan::describe(bundle_->plan).c_str(), stderr);
     TRY_VOID(make_record());
+    make_environment();
     TRY_VOID(records_.reserve(record_.id));
     reserved_ = true;
     if (options_.systemd_cgroup)
@@ -142,22 +154,23 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     spawn.cgroup = record_.cgroup;
     if (bundle_->spec.process->terminal || !options_.console_socket.empty())
         spawn.console_socket = console_socket;
-    spawn.new_keyring = options_.new_keyring;
     spawn.state = facts_of(record_);
-    for (unsigned i = 0; i < options_.preserve_fds; ++i)
-        spawn.pass_fds.push_back(static_cast<int>(3 + i));
+    spawn.new_keyring = record_.new_keyring;
+    spawn.pass_fds = descriptors(listen_fds() + options_.preserve_fds);
     UniqueFd start_socket;
     if (wait_for_start) {
         start_socket = TRY(make_start_socket(records_.folder(record_.id)));
         spawn.start_socket = start_socket.get();
     }
-    TRY_VOID(write_atomic(records_.folder(record_.id) + "/config.json", bundle_->text, 0600));
+    const PidfdSocket pidfd_socket = TRY(PidfdSocket::connect(options_.pidfd_socket));
     container_ = TRY(runtime::Container::spawn(bundle_->plan, spawn));
     scope_.reset(); // our process is in it: the helper may leave
     record_.pid = container_->pid();
     record_.rdt_folder = container_->rdt_folder();
     record_.start_time = TRY(start_time(record_.pid));
-    return records_.save(record_);
+    TRY_VOID(records_.keep_config(record_.id, bundle_->text));
+    TRY_VOID(records_.save(record_));
+    return pidfd_socket.send(container_->pidfd());
 }
 
 Result<void> Launch::go() {

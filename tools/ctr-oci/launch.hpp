@@ -16,14 +16,14 @@ constexpr std::chrono::seconds start_timeout{60};
 
 store::Records open_records(const Options& options);
 
-/// config.json of a folder: checked, with its plan.
+/// A configuration: checked, with its plan.
 struct Bundle {
     std::string folder{}; // absolute
     std::string text{};
     oci::Spec spec{};
     plan::Plan plan{};
 };
-Result<std::unique_ptr<Bundle>> load_bundle(const std::string& folder, const std::string& base);
+Result<std::unique_ptr<Bundle>> load_bundle(const std::string& path, const std::string& base);
 
 /// Undoes an unfinished start: record and cgroup. Whoever succeeds calls keep().
 class Launch {
@@ -46,6 +46,7 @@ public:
 
 private:
     Result<void> make_record();
+    void make_environment();
     Result<void> make_cgroup();
 
     const Options& options_;

@@ -3,86 +3,23 @@
 #include "tools/ctr-oci/launch.hpp"
 
 #include "ctrd/base/file.hpp"
-#include "ctrd/base/process.hpp"
-#include "ctrd/base/terminal_relay.hpp"
+#include "tools/ctr-oci/foreground.hpp"
+#include "tools/ctr-oci/unix_socket.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
-#include <csignal>
-#include <cstring>
 
 namespace ctrd::ctr_oci {
 namespace {
 
-Result<UniqueFd> connect_unix(const std::string& path, int type, const std::string& what) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path)
-        return fail(os_error(ENAMETOOLONG, what + " '" + path + "'"));
-    std::memcpy(address.sun_path, path.c_str(), path.size());
-    UniqueFd socket{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
-    if (!socket || ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
-        return fail(os_error(errno, "cannot connect to " + what + " '" + path + "'"));
-    return socket;
-}
-
-/// Signals that a user or a service manager sends to us are meant for the payload.
-class ForwardedSignals {
-public:
-    ForwardedSignals() {
-        ::sigfillset(&set_);
-        for (const int number : {SIGCHLD, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPIPE, SIGTTOU, SIGTTIN})
-            ::sigdelset(&set_, number);
-        ::sigprocmask(SIG_BLOCK, &set_, nullptr);
-        fd_ = UniqueFd{::signalfd(-1, &set_, SFD_CLOEXEC)};
-    }
-    [[nodiscard]] int fd() const { return fd_.get(); }
-    void forward(int pidfd) const {
-        signalfd_siginfo info{};
-        if (::read(fd_.get(), &info, sizeof info) == sizeof info) [[maybe_unused]]
-            auto sent = send_signal(pidfd, static_cast<int>(info.ssi_signo));
-    }
-
-private:
-    sigset_t set_{};
-    UniqueFd fd_;
-};
-
-Result<void> wait_and_forward(int pidfd, const ForwardedSignals& signals) {
-    while (true) {
-        pollfd waiting[2] = {{pidfd, POLLIN, 0}, {signals.fd(), POLLIN, 0}};
-        if (::poll(waiting, 2, -1) < 0 && errno != EINTR)
-            return fail(os_error(errno, "cannot wait for the container"));
-        if (waiting[0].revents != 0)
-            return {};
-        if (waiting[1].revents != 0)
-            signals.forward(pidfd);
-    }
-}
-
-Result<void> relay(int console, int pidfd) {
-    FdMessage message = TRY(receive_fds(console, 4096));
-    if (message.fds.size() != 1)
-        return fail(os_error(EPROTO, "the container sent no terminal"));
-    return relay_terminal(message.fds.front().get(), pidfd);
-}
-
 Result<int> run_in_foreground(Launch& launch, int console) {
-    const pid_t pid = launch.container().pid();
     // Blocked before go: a signal that comes while the payload starts is not lost, and does not end us.
-    std::optional<ForwardedSignals> signals;
-    if (console < 0)
-        signals.emplace();
+    const Foreground foreground{console};
     TRY_VOID(launch.go());
     TRY_VOID(run_poststart(launch.bundle().spec.hooks, launch.record()));
-    TRY_VOID(console >= 0 ? relay(console, launch.container().pidfd())
-                          : wait_and_forward(launch.container().pidfd(), *signals));
-    const int status = TRY(wait_exit(pid));
+    const int status = TRY(foreground.wait(launch.container().pid(), launch.container().pidfd()));
     launch.container().release();
     return status;
 }
@@ -133,7 +70,7 @@ Result<int> start(const Options& options) {
         return fail(bad_input("container '" + id + "' is " + std::string{to_string(status)} + ", not created"));
     const std::string folder = records.folder(id);
     // The copy made at create: what is started is what was created, whatever has happened to the bundle since.
-    const auto bundle = TRY(load_bundle(folder, record.bundle));
+    const auto bundle = TRY(load_bundle(folder + "/config.json", record.bundle));
     const UniqueFd dir = TRY(open_at(AT_FDCWD, folder, O_PATH | O_DIRECTORY));
     const UniqueFd connection = TRY(
         connect_unix("/proc/self/fd/" + std::to_string(dir.get()) + "/start.sock", SOCK_SEQPACKET, "the container's"));

@@ -52,11 +52,37 @@ Json mounts() {
             mount("/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"})};
 }
 
+/// What an unprivileged user may do: a user namespace with one id, its own; the host's /sys and network, since a new
+/// sysfs needs a network namespace and who has one of those has no network.
+void make_rootless(Json& json) {
+    Json& linux_object = json["linux"];
+    linux_object.erase("resources");
+    Json namespaces = Json::array();
+    for (const char* type : {"pid", "ipc", "uts", "mount", "cgroup", "user"})
+        namespaces.push_back({{"type", type}});
+    linux_object["namespaces"] = namespaces;
+    linux_object["uidMappings"] = {{{"containerID", 0}, {"hostID", ::geteuid()}, {"size", 1}}};
+    linux_object["gidMappings"] = {{{"containerID", 0}, {"hostID", ::getegid()}, {"size", 1}}};
+    Json kept = Json::array();
+    for (Json& each : json["mounts"]) {
+        if (each["destination"] == "/sys")
+            each = mount("/sys", "none", "/sys", {"rbind", "nosuid", "noexec", "nodev", "ro"});
+        else if (each["destination"] == "/dev/pts")
+            each = mount("/dev/pts", "devpts", "devpts",
+                         {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"});
+        if (each["destination"] != "/sys/fs/cgroup")
+            kept.push_back(each);
+    }
+    json["mounts"] = kept;
+}
+
 } // namespace
 
 Result<int> write_spec(const Options& options) {
-    const Json json{{"ociVersion", "1.3.0"}, {"process", process()}, {"root", {{"path", "rootfs"}, {"readonly", true}}},
-                    {"hostname", "ctr-oci"}, {"mounts", mounts()},   {"linux", linux_part()}};
+    Json json{{"ociVersion", "1.3.0"}, {"process", process()}, {"root", {{"path", "rootfs"}, {"readonly", true}}},
+              {"hostname", "ctr-oci"}, {"mounts", mounts()},   {"linux", linux_part()}};
+    if (options.rootless_spec)
+        make_rootless(json);
     const std::string path = options.bundle + "/config.json";
     const UniqueFd fd = TRY(open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0644));
     TRY_VOID(write_all(fd.get(), json.dump(2) + "\n").context("'" + path + "'"));

@@ -91,19 +91,18 @@ Result<UniqueFd> take_over_sigterm() {
     return fd;
 }
 
-Result<int> await_end(pid_t pid, int sigterm) {
-    const UniqueFd pidfd = TRY(open_pidfd(pid)); // our own child: the number is its until we wait for it
-    std::array events{pollfd{pidfd.get(), POLLIN, 0}, pollfd{sigterm, POLLIN, 0}};
+Result<int> await_end(const runtime::ExecProcess& process, int sigterm) {
+    std::array events{pollfd{process.pidfd.get(), POLLIN, 0}, pollfd{sigterm, POLLIN, 0}};
     while (events[0].revents == 0) {
         if (::poll(events.data(), events.size(), -1) < 0 && errno != EINTR)
             return fail(os_error(errno, "cannot wait for the process"));
         if (events[1].revents != 0 && events[0].revents == 0) {
-            [[maybe_unused]] auto killed = send_signal(pidfd.get(), SIGKILL);
-            TRY(wait_exit(pid));
+            [[maybe_unused]] auto killed = send_signal(process.pidfd.get(), SIGKILL);
+            TRY(wait_exit(process.pid));
             return 128 + SIGTERM;
         }
     }
-    return wait_exit(pid);
+    return wait_exit(process.pid);
 }
 
 Result<int> run(const std::string& name) {
@@ -112,15 +111,21 @@ Result<int> run(const std::string& name) {
     const std::string text = TRY(read_all(file.get(), largest_request).context("request"));
     const ExecRequest request = TRY(parse_exec_request(text));
     file = UniqueFd{};
+    // Opened first, checked second: from here on the number can't become somebody else's unnoticed.
+    const auto leader = open_pidfd(request.leader);
+    if (!leader)
+        return fail(container_gone());
     TRY_VOID(check_leader(name, request));
     const Declared declared = TRY(load_declared(name));
     const plan::ProcessPlan process = TRY(make_plan(declared.spec, request));
     UniqueFd console{request.terminal ? console_fd : -1};
     if (console && ::fcntl(console.get(), F_SETFD, FD_CLOEXEC) < 0)
         return fail(os_error(errno, "a terminal was asked for without a console socket on descriptor 4"));
-    const pid_t pid = TRY(runtime::exec_in(request.leader, process, {console.get(), {}}, start_timeout));
+    runtime::ExecOptions options;
+    options.console_socket = console.get();
+    const auto started = TRY(runtime::exec_in(request.leader, leader->get(), process, options, start_timeout));
     console = UniqueFd{};
-    return await_end(pid, sigterm.get());
+    return await_end(started, sigterm.get());
 }
 
 /// As a shell has them, where it is the program itself that can't be run.

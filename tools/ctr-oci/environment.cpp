@@ -1,0 +1,82 @@
+#include "tools/ctr-oci/environment.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/base/rooted.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <cstdlib>
+#include <numeric>
+
+namespace ctrd::ctr_oci {
+namespace {
+
+constexpr std::size_t largest_passwd = 4U << 20;
+
+/// Field `index` of name:password:uid:gid:comment:home:shell
+std::string_view field(std::string_view line, int index) {
+    for (; index > 0; --index) {
+        const auto colon = line.find(':');
+        if (colon == std::string_view::npos)
+            return {};
+        line.remove_prefix(colon + 1);
+    }
+    return line.substr(0, line.find(':'));
+}
+
+std::optional<unsigned long> number(std::string_view text) {
+    unsigned long value = 0;
+    const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty() || err != std::errc{} || end != text.data() + text.size())
+        return std::nullopt;
+    return value;
+}
+
+std::optional<unsigned long> variable(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::nullopt : number(value);
+}
+
+} // namespace
+
+std::string home_of(std::string_view passwd, std::uint32_t uid) {
+    while (!passwd.empty()) {
+        const auto end = std::min(passwd.find('\n'), passwd.size());
+        const auto line = passwd.substr(0, end);
+        const auto home = field(line, 5);
+        if (number(field(line, 2)) == uid && home.starts_with('/') && home.find('\0') == std::string_view::npos)
+            return std::string{home};
+        passwd.remove_prefix(std::min(end + 1, passwd.size()));
+    }
+    return "/";
+}
+
+void add_home(oci::Process& process, const std::string& root) {
+    const auto is_home = [](const std::string& entry) { return entry.starts_with("HOME="); };
+    if (std::ranges::any_of(process.env, is_home))
+        return;
+    const UniqueFd folder{::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (!folder)
+        return; // who enters it says why that is not possible
+    const auto passwd = rooted::read_file(folder.get(), "/etc/passwd", largest_passwd);
+    process.env.push_back("HOME=" + (passwd ? home_of(*passwd, process.user.uid) : "/"));
+}
+
+unsigned listen_fds() {
+    const auto count = variable("LISTEN_FDS");
+    const auto pid = variable("LISTEN_PID");
+    // Podman writes 1, the payload's pid to be, where systemd writes that of whom it starts.
+    const bool is_ours = !pid || *pid == 1 || *pid == static_cast<unsigned long>(::getpid());
+    return count && is_ours && *count <= 1024 ? static_cast<unsigned>(*count) : 0;
+}
+
+std::vector<int> descriptors(unsigned count) {
+    std::vector<int> result(count);
+    std::iota(result.begin(), result.end(), 3);
+    return result;
+}
+
+} // namespace ctrd::ctr_oci

@@ -1,0 +1,49 @@
+#include "tools/ctr-oci/foreground.hpp"
+
+#include "ctrd/base/process.hpp"
+#include "ctrd/base/terminal_relay.hpp"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <csignal>
+
+namespace ctrd::ctr_oci {
+namespace {
+
+Result<void> relay(int console, int pidfd) {
+    FdMessage message = TRY(receive_fds(console, 4096));
+    if (message.fds.size() != 1)
+        return fail(os_error(EPROTO, "the container sent no terminal"));
+    return relay_terminal(message.fds.front().get(), pidfd, pidfd);
+}
+
+Result<void> forward_until_end(int signals, int pidfd) {
+    while (true) {
+        pollfd waiting[2] = {{pidfd, POLLIN, 0}, {signals, POLLIN, 0}};
+        if (::poll(waiting, 2, -1) < 0 && errno != EINTR)
+            return fail(os_error(errno, "cannot wait for the container"));
+        if (waiting[0].revents != 0)
+            return {};
+        signalfd_siginfo info{};
+        if (waiting[1].revents != 0 && ::read(signals, &info, sizeof info) == sizeof info) [[maybe_unused]]
+            auto sent = send_signal(pidfd, static_cast<int>(info.ssi_signo));
+    }
+}
+
+} // namespace
+
+Foreground::Foreground(int console) : console_{console} {
+    const sigset_t set = forwardable_signals();
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    if (console_ < 0)
+        signals_ = UniqueFd{::signalfd(-1, &set, SFD_CLOEXEC)};
+}
+
+Result<int> Foreground::wait(pid_t pid, int pidfd) const {
+    TRY_VOID(console_ >= 0 ? relay(console_, pidfd) : forward_until_end(signals_.get(), pidfd));
+    return wait_exit(pid);
+}
+
+} // namespace ctrd::ctr_oci

@@ -1,0 +1,44 @@
+#include "tools/ctr-oci/log.hpp"
+
+#include "ctrd/base/file.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <fcntl.h>
+
+#include <cstdio>
+#include <ctime>
+
+namespace ctrd::ctr_oci {
+namespace {
+
+bool append(const Options& options, const char* level, const std::string& text) {
+    if (options.log.empty())
+        return false;
+    const auto fd = open_at(AT_FDCWD, options.log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
+    if (!fd)
+        return false;
+    std::string line = text;
+    if (options.log_json) {
+        char when[32];
+        const std::time_t now = std::time(nullptr);
+        std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+        line = nlohmann::json{{"level", level}, {"msg", text}, {"time", when}}.dump(
+            -1, ' ', false, nlohmann::json::error_handler_t::replace);
+    }
+    return write_all(fd->get(), line + "\n").has_value();
+}
+
+} // namespace
+
+void log_error(const Options& options, const Error& error) {
+    append(options, "error", to_text(error));
+    std::fprintf(stderr, "ctr-oci: %s\n", to_text(error).c_str());
+}
+
+void log_warning(const Options& options, const std::string& text) {
+    if (options.log_level != LogLevel::error && !append(options, "warning", text))
+        std::fprintf(stderr, "ctr-oci: warning: %s\n", text.c_str());
+}
+
+} // namespace ctrd::ctr_oci
