@@ -62,12 +62,9 @@ void give_up(const ChildContext& context, Stage stage, std::uint32_t index, int 
 }
 
 void run_first_process(ChildContext& context) noexcept {
-    // Until exec nobody in a shared pid namespace may look into our descriptors or at our binary (CVE-2019-5736). With
-    // id maps it comes after them: an unprivileged parent may write those only to a process that it could dump.
-    if (context.plan->uid_mappings.empty())
-        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     wait_go(context);
-    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!context.plan->uid_mappings.empty())
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // the others are not from birth: Container::spawn
     ::umask(0);
     if (const int err = become_namespace_root(context); err != 0)
         give_up(context, Stage::identity_failed, static_cast<std::uint32_t>(IdentityStep::ids), err);
@@ -83,7 +80,6 @@ void run_exec_process(ChildContext& context) noexcept {
         if (err != 0)
             give_up(context, Stage::identity_failed, static_cast<std::uint32_t>(step), err);
     };
-    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     wait_go(context);
     ::umask(0);
     must(IdentityStep::join, ::setns(context.join_pidfd, context.join_flags) < 0 ? errno : 0);

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -112,6 +113,11 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     context.new_keyring = options.new_keyring;
 
     TRY_VOID(join_namespaces(plan.joins));
+    // Until exec nobody in a shared pid namespace may look into the child's descriptors or at our binary
+    // (CVE-2019-5736); it inherits this, so there is no moment before. With id maps it comes after them: an
+    // unprivileged parent may write those only to a process that it could dump.
+    if (plan.uid_mappings.empty())
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     CloneResult child =
         TRY(clone_child(plan.clone_flags, options.cgroup, options.as_sibling, run_first_process, context));
     Container container{plan, child.pid, std::move(child.pidfd), std::move(pair.ours)};

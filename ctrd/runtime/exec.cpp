@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -75,6 +76,8 @@ Result<pid_t> exec_in(pid_t leader, const plan::ProcessPlan& process, const Exec
     // Our children are born in its pid namespace; we ourselves stay where we are.
     if ((flags & CLONE_NEWPID) != 0 && ::setns(pidfd.get(), CLONE_NEWPID) < 0)
         return fail(os_error(errno, "cannot join the container's pid namespace"));
+    // Its neighbours can see the child from its birth: they must never be able to look into it (CVE-2019-5736).
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     CloneResult child = TRY(clone_child(0, cgroup, false, run_exec_process, context));
     UniqueFd sync = std::move(pair.ours);
     pair.theirs = UniqueFd{};

@@ -8,7 +8,6 @@
 #include <grp.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
@@ -171,12 +170,20 @@ int set_ids(const oci::User& user) noexcept {
     return check(::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0));
 }
 
-/// pass_fds become 3, 4, ...; everything above closes on exec, whatever opened it.
-int arrange_descriptors(const ChildContext& context) noexcept {
+/// pass_fds become 3, 4, ..., our socket the next, and everything above is closed, whatever opened it. To close on exec
+/// would be too late: a program named "/proc/self/fd/9/../../bin/sh" is looked up before that, and a folder of the
+/// host among them would lead to the host's files (CVE-2024-21626).
+int arrange_descriptors(ChildContext& context) noexcept {
+    const int last = static_cast<int>(3 + context.pass_count);
+    if (context.sync < last && (context.sync = ::fcntl(context.sync, F_DUPFD_CLOEXEC, last)) < 0)
+        return errno;
     for (unsigned i = 0; i < context.pass_count; ++i)
         if (::dup2(context.pass_fds[i], static_cast<int>(3 + i)) < 0)
             return errno;
-    return check(::syscall(SYS_close_range, 3 + context.pass_count, ~0U, CLOSE_RANGE_CLOEXEC));
+    if (context.sync != last && ::dup3(context.sync, last, O_CLOEXEC) < 0)
+        return errno;
+    context.sync = last;
+    return check(::syscall(SYS_close_range, last + 1, ~0U, 0));
 }
 
 void write_listen_pid(char* digits) noexcept {
@@ -246,6 +253,7 @@ void become_payload(ChildContext& context) noexcept {
     must(IdentityStep::start_socket, wait_for_start(context));
     ::umask(process.user.umask.value_or(0022));
     must(IdentityStep::cwd, enter_cwd(context));
+    must(IdentityStep::descriptors, arrange_descriptors(context)); // before a profile that may forbid it
     // Loading a filter takes CAP_SYS_ADMIN or no_new_privs: without the latter it comes before the former is dropped.
     must(IdentityStep::bind_filter, intercept_bind(context));
     if (!process.no_new_privileges)
@@ -259,7 +267,6 @@ void become_payload(ChildContext& context) noexcept {
     if (context.plan == nullptr)
         ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     write_listen_pid(context.payload->listen_pid);
-    must(IdentityStep::descriptors, arrange_descriptors(context));
     restore_signals();
     if (process.no_new_privileges) {
         must(IdentityStep::no_new_privileges, check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));

@@ -130,6 +130,7 @@ Result<CloneResult> clone_child(std::uint64_t flags, const std::string& cgroup, 
                                             : ""));
     }
     if (pid == 0) {
+        folder = UniqueFd{}; // the one folder of the host that the child holds: none may be there among its neighbours
         entry(context);
         ::_exit(127);
     }
