@@ -22,13 +22,13 @@ int become_namespace_root(const ChildContext& context) noexcept {
 
 } // namespace
 
-void wait_go(const ChildContext& context) noexcept {
+void wait_for(const ChildContext& context, Stage stage) noexcept {
     Report message{};
     ssize_t n = -1;
     do
         n = ::read(context.sync, &message, sizeof message);
     while (n < 0 && errno == EINTR);
-    if (n != sizeof message || message.stage != Stage::go)
+    if (n != sizeof message || message.stage != stage)
         ::_exit(1);
 }
 
@@ -60,13 +60,11 @@ void give_up(const ChildContext& context, Stage stage, std::uint32_t index, int 
 }
 
 void run_first_process(ChildContext& context) noexcept {
-    // Until exec nobody in a shared pid namespace may look into our descriptors or at our binary (CVE-2019-5736). With
-    // id maps it comes after them: an unprivileged parent may write those only to a process that it could dump.
-    if (context.plan->uid_mappings.empty())
-        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     ::close(context.parent_end);
-    wait_go(context);
-    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (context.waits_to_begin)
+        wait_for(context, Stage::begin);
+    if (!context.plan->uid_mappings.empty())
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // the others are not from birth: Container::spawn
     ::umask(0);
     if (const int err = become_namespace_root(context); err != 0)
         give_up(context, Stage::identity_failed, static_cast<std::uint32_t>(IdentityStep::ids), err);
@@ -74,6 +72,7 @@ void run_first_process(ChildContext& context) noexcept {
     for (std::uint32_t i = 0; i < steps.size(); ++i)
         if (const int err = apply_step(context, steps[i], context.prepared->sources[i]); err != 0)
             give_up(context, Stage::step_failed, i, err);
+    wait_for(context, Stage::go);
     become_payload(context);
 }
 
@@ -82,9 +81,8 @@ void run_exec_process(ChildContext& context) noexcept {
         if (err != 0)
             give_up(context, Stage::identity_failed, static_cast<std::uint32_t>(step), err);
     };
-    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     ::close(context.parent_end);
-    wait_go(context);
+    wait_for(context, Stage::go);
     ::umask(0);
     must(IdentityStep::join, ::setns(context.join_pidfd, context.join_flags) < 0 ? errno : 0);
     if (context.in_user_namespace)

@@ -14,7 +14,9 @@ struct ChildContext {
     const Prepared* prepared{nullptr};
     const PreparedProcess* payload{nullptr};
     int sync{-1};
-    int parent_end{-1}; // our copy of the parent's end: closed first, or its death would not be seen
+    int parent_end{-1};         // our copy of the parent's end: closed first, or its death would not be seen
+    bool waits_to_begin{false}; // the steps need what the parent does after the clone
+    bool sets_limits{false};    // its own: not where the parent has set them, with rights that we don't have
     int start_socket{-1};
     int console_socket{-1};
     const int* pass_fds{nullptr}; // all above 3 + pass_count
@@ -40,8 +42,8 @@ struct ChildContext {
 /// One more process: joins, becomes the payload.
 [[noreturn]] void run_exec_process(ChildContext& context) noexcept;
 
-/// Blocks until the parent says go. Its death before that is ours: a start leaves no trace.
-void wait_go(const ChildContext& context) noexcept;
+/// Blocks until the parent says this. Its death before that is ours: a start leaves no trace.
+void wait_for(const ChildContext& context, Stage stage) noexcept;
 
 /// steps.cpp: one step; 0 or an errno. What reports its own failure does not return.
 int apply_step(ChildContext& context, const plan::Step& step, const Source& source) noexcept;

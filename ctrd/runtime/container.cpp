@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -153,11 +154,19 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     context.pass_count = static_cast<unsigned>(passed.size());
     context.intercept_bind = options.intercept_bind;
     context.new_keyring = options.new_keyring;
+    context.sets_limits = !plan.in_user_namespace;
+    // Sysctls may be about a device that has yet to move in.
+    context.waits_to_begin = plan.in_user_namespace || !plan.net_devices.empty() || states.creating || states.created;
     context.creating_state = states.creating.get();
     context.created_state = states.created.get();
 
     if ((plan.clone_flags & CLONE_NEWTIME) != 0)
         TRY_VOID(make_time_namespace(plan.time_offsets));
+    // Until exec nobody in a shared pid namespace may look into the child's descriptors or at our binary
+    // (CVE-2019-5736); it inherits this, so there is no moment before. With id maps it comes after them: an
+    // unprivileged parent may write those only to a process that it could dump.
+    if (plan.uid_mappings.empty())
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const CloneOptions born{.flags = plan.clone_flags & ~std::uint64_t{CLONE_NEWTIME},
                             .cgroup = options.cgroup,
                             .as_sibling = options.as_sibling,
@@ -166,17 +175,20 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     Container container{plan, options.state, child.pid, std::move(child.pidfd), std::move(pair.ours)};
     container.own_child_ = !options.as_sibling;
     TRY_VOID(write_id_maps(child.pid, plan));
+    if (!context.sets_limits)
+        TRY_VOID(set_limits(child.pid, plan.process.process));
     TRY_VOID(set_scheduling(child.pid, plan.process.process));
     if (plan.intel_rdt)
         container.rdt_folder_ = TRY(join_rdt(*plan.intel_rdt, options.state.id, child.pid));
     if (!plan.net_devices.empty())
         TRY_VOID(move_net_devices(plan.net_devices, child.pid));
     TRY_VOID(states.fill(options.state, child.pid));
+    if (context.waits_to_begin)
+        TRY_VOID(send(container.sync_.get(), Stage::begin));
     return container;
 }
 
 Result<void> Container::go(std::chrono::milliseconds timeout) {
-    TRY_VOID(send_go(sync_.get()));
     Outcome outcome = TRY(await_exec({sync_.get(), plan_, &plan_->process, pidfd_.get(), pid_, &state_},
                                      Deadline{timeout + time_for(plan_->hooks)}));
     notify_fd_ = std::move(outcome.notify_fd);
@@ -187,7 +199,7 @@ Result<void> await_start(int connection, const plan::Plan& plan, pid_t pid, cons
                          std::chrono::milliseconds timeout) {
     const UniqueFd pidfd = TRY(open_pidfd(pid));
     TRY(await_exec({connection, &plan, &plan.process, pidfd.get(), pid, &state},
-                   Deadline{timeout + time_for(plan.hooks)}));
+                   Deadline{timeout + time_for(plan.hooks)}, true));
     return {};
 }
 

@@ -2,8 +2,8 @@
 //
 //     parse (ctrd/oci) -> make_plan (ctrd/plan) -> Container::spawn -> ... -> Container::go
 //
-// After spawn() the container's PID 1 exists in its namespaces and cgroup and is blocked before its first step; the
-// caller does what must be done at that point (id maps are done already) and calls go(). An error, or destruction
+// After spawn() the container's PID 1 exists in its namespaces and cgroup. It applies the plan while the caller does
+// what must be done before the payload runs (records, MAINPID=), and waits then for go(). An error, or destruction
 // before go() has succeeded, kills the child by its pidfd: a start completes or leaves no trace.
 #pragma once
 
@@ -55,8 +55,8 @@ public:
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
 
-    /// Lets the child apply the plan. Returns when the payload's execve has succeeded (or, with a start_socket, when
-    /// it waits there). A step that fails comes back as a sentence with step, path and cause.
+    /// Lets the child become the payload. Returns when the payload's execve has succeeded (or, with a start_socket,
+    /// when it waits there). A step that fails comes back as a sentence with step, path and cause.
     Result<void> go(std::chrono::milliseconds timeout);
 
     /// The seccomp notification descriptor, if intercept_bind was asked for. Valid after go().

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/prctl.h>
 
 #include <array>
 #include <cerrno>
@@ -91,8 +92,8 @@ Result<CloneResult> clone_into(pid_t leader, const ExecOptions& options, ChildCo
 /// From a child that waits for its start to one that runs the program.
 Result<void> let_go(const CloneResult& child, int sync, const plan::ProcessPlan& process, const ExecOptions& options,
                     const Deadline& deadline) {
+    TRY_VOID(set_limits(child.pid, process.process));
     TRY_VOID(set_scheduling(child.pid, process.process));
-    TRY_VOID(send_go(sync));
     TRY(await_exec({sync, nullptr, &process, child.pidfd.get(), child.pid, &options.state}, deadline));
     return {};
 }
@@ -125,6 +126,8 @@ Result<ExecProcess> exec_in(pid_t leader, int leader_pidfd, const plan::ProcessP
     context.join_pidfd = leader_pidfd;
     context.join_flags = TRY(different_namespaces(leader));
     TRY_VOID(join_for_children(context));
+    // Its neighbours can see the child from its birth: they must never be able to look into it (CVE-2019-5736).
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     CloneResult child = TRY(clone_into(leader, options, context));
     UniqueFd sync = std::move(pair.ours);
     pair.theirs = UniqueFd{};

@@ -8,13 +8,13 @@
 #include <grp.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -120,7 +120,7 @@ int load_profile(const ChildContext& context) noexcept {
         return 0;
     if (!report(context, Stage::seccomp_fd, static_cast<std::uint32_t>(result), 0))
         ::_exit(1);
-    wait_go(context);
+    wait_for(context, Stage::go_on);
     ::close(result);
     return 0;
 }
@@ -205,12 +205,36 @@ int set_ids(const oci::User& user) noexcept {
     return check(::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0));
 }
 
-/// pass_fds become 3, 4, ...; everything above closes on exec, whatever opened it.
-int arrange_descriptors(const ChildContext& context) noexcept {
+/// pass_fds become 3, 4, ..., our socket the next, and everything above is closed, whatever opened it. To close on exec
+/// would be too late: a program named "/proc/self/fd/9/../../bin/sh" is looked up before that, and a folder of the
+/// host among them would lead to the host's files (CVE-2024-21626).
+int arrange_descriptors(ChildContext& context) noexcept {
+    const int last = static_cast<int>(3 + context.pass_count);
+    if (context.sync < last && (context.sync = ::fcntl(context.sync, F_DUPFD_CLOEXEC, last)) < 0)
+        return errno;
     for (unsigned i = 0; i < context.pass_count; ++i)
         if (::dup2(context.pass_fds[i], static_cast<int>(3 + i)) < 0)
             return errno;
-    return check(::syscall(SYS_close_range, 3 + context.pass_count, ~0U, CLOSE_RANGE_CLOEXEC));
+    if (context.sync != last && ::dup3(context.sync, last, O_CLOEXEC) < 0)
+        return errno;
+    context.sync = last;
+    if (context.created_state < 0)
+        return check(::syscall(SYS_close_range, last + 1, ~0U, 0));
+    // The startContainer hooks still need the state: a file in memory, which leads nowhere.
+    if (context.created_state != last + 1 && ::dup3(context.created_state, last + 1, O_CLOEXEC) < 0)
+        return errno;
+    context.created_state = last + 1;
+    return check(::syscall(SYS_close_range, last + 2, ~0U, 0));
+}
+
+/// Late, so that none of them hampers the set-up.
+void set_limits(const ChildContext& context) noexcept {
+    const auto& limits = context.process->process.rlimits;
+    for (std::uint32_t i = 0; context.sets_limits && i < limits.size(); ++i) {
+        const rlimit value{limits[i].soft, limits[i].hard};
+        if (::setrlimit(static_cast<__rlimit_resource>(limits[i].resource), &value) < 0)
+            give_up(context, Stage::limit_failed, i, errno);
+    }
 }
 
 void write_listen_pid(char* digits) noexcept {
@@ -293,6 +317,8 @@ void become_payload(ChildContext& context) noexcept {
     must(IdentityStep::memory_policy, set_memory_policy(context));
     ::umask(process.user.umask.value_or(0022));
     must(IdentityStep::cwd, enter_cwd(context));
+    set_limits(context);
+    must(IdentityStep::descriptors, arrange_descriptors(context)); // before a profile that may forbid it
     // Loading a filter takes CAP_SYS_ADMIN or no_new_privs: without the latter it comes before the former is dropped.
     must(IdentityStep::bind_filter, intercept_bind(context));
     if (!process.no_new_privileges)
@@ -306,7 +332,6 @@ void become_payload(ChildContext& context) noexcept {
     if (context.dies_with_parent)
         ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     write_listen_pid(context.payload->listen_pid);
-    must(IdentityStep::descriptors, arrange_descriptors(context));
     restore_signals();
     if (process.no_new_privileges) {
         must(IdentityStep::no_new_privileges, check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));

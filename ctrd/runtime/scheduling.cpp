@@ -25,16 +25,6 @@ struct SchedulerAttributes {
     std::uint64_t period{0};
 };
 
-Result<void> set_limits(pid_t pid, const std::vector<oci::Rlimit>& limits) {
-    for (const auto& limit : limits) {
-        const rlimit value{limit.soft, limit.hard};
-        if (::prlimit(pid, static_cast<__rlimit_resource>(limit.resource), &value, nullptr) < 0)
-            return fail(os_error(errno, fmt::format("cannot set {} to {}:{}", limit.type, limit.soft, limit.hard),
-                                 errno == EPERM ? "raising a hard limit takes CAP_SYS_RESOURCE" : ""));
-    }
-    return {};
-}
-
 Result<void> set_scheduler(pid_t pid, const oci::Scheduler& scheduler) {
     SchedulerAttributes attr;
     attr.policy = scheduler.policy;
@@ -54,8 +44,21 @@ Result<void> set_scheduler(pid_t pid, const oci::Scheduler& scheduler) {
 
 } // namespace
 
+Error limit_error(int err, const oci::Rlimit& limit) {
+    return os_error(err, fmt::format("cannot set {} to {}:{}", limit.type, limit.soft, limit.hard),
+                    err == EPERM ? "raising a hard limit takes CAP_SYS_RESOURCE" : "");
+}
+
+Result<void> set_limits(pid_t pid, const oci::Process& process) {
+    for (const auto& limit : process.rlimits) {
+        const rlimit value{limit.soft, limit.hard};
+        if (::prlimit(pid, static_cast<__rlimit_resource>(limit.resource), &value, nullptr) < 0)
+            return fail(limit_error(errno, limit));
+    }
+    return {};
+}
+
 Result<void> set_scheduling(pid_t pid, const oci::Process& process) {
-    TRY_VOID(set_limits(pid, process.rlimits));
     if (process.oom_score_adj)
         TRY_VOID(write_control(fmt::format("/proc/{}/oom_score_adj", pid), std::to_string(*process.oom_score_adj))
                      .context("process.oomScoreAdj"));

@@ -8,7 +8,11 @@
 
 namespace ctrd::runtime {
 
-/// process.rlimits, oomScoreAdj, scheduler and ioPriority.
+/// process.oomScoreAdj, scheduler and ioPriority.
 Result<void> set_scheduling(pid_t pid, const oci::Process& process);
+
+/// process.rlimits, for a process that could not raise its own.
+Result<void> set_limits(pid_t pid, const oci::Process& process);
+Error limit_error(int err, const oci::Rlimit& limit);
 
 } // namespace ctrd::runtime

@@ -2,6 +2,7 @@
 
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
+#include "ctrd/runtime/scheduling.hpp"
 #include "ctrd/runtime/seccomp_agent.hpp"
 
 #include <fmt/format.h>
@@ -111,6 +112,8 @@ Error to_error(const Report& report, const plan::Plan* plan, const plan::Process
         return exec_error(report, process);
     if (report.stage == Stage::identity_failed)
         return identity_error(report, process);
+    if (report.stage == Stage::limit_failed && report.index < process.process.rlimits.size())
+        return limit_error(report.error, process.process.rlimits[report.index]);
     if (plan != nullptr && report.stage == Stage::create_hook_failed &&
         report.index < plan->hooks.create_container.size())
         return hook_error(plan->hooks.create_container[report.index], "createContainer", report.error);
@@ -236,8 +239,11 @@ Result<CloneResult> clone_through_middle(const CloneOptions& options, int cgroup
 Result<void> answer_hooks(const Peer& peer) {
     TRY_VOID(
         run_hooks(peer.plan->hooks.create_runtime, "createRuntime", state_json(*peer.state, "creating", peer.pid)));
-    return send_go(peer.sync);
+    TRY_VOID(send(peer.sync, Stage::go_on));
+    return send(peer.sync, Stage::go);
 }
+
+bool has_runtime_hooks(const plan::Plan* plan) { return plan != nullptr && !plan->hooks.create_runtime.empty(); }
 
 } // namespace
 
@@ -254,7 +260,10 @@ Result<CloneResult> clone_child(const CloneOptions& options, void (*entry)(Child
         return clone_through_middle(options, folder.get(), entry, context);
     Visit visit;
     TRY_VOID(visit.join(options.joins));
-    return clone_here(options.flags, folder.get(), options.as_sibling, [&] { entry(context); });
+    return clone_here(options.flags, folder.get(), options.as_sibling, [&] {
+        folder = UniqueFd{}; // the one folder of the host that the child holds: none may be there among its neighbours
+        entry(context);
+    });
 }
 
 Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds) {
@@ -267,17 +276,20 @@ Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds) {
     return result;
 }
 
-Result<void> send_go(int sync) {
-    const Report go{Stage::go, 0, 0};
-    const std::string_view bytes{reinterpret_cast<const char*>(&go), sizeof go};
+Result<void> send(int sync, Stage stage) {
+    const Report message{stage, 0, 0};
+    const std::string_view bytes{reinterpret_cast<const char*>(&message), sizeof message};
     auto sent = send_fds(sync, bytes, {});
     if (!sent)
         return fail(os_error(ECHILD, "the container's child died before its start"));
     return {};
 }
 
-Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline) {
+Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline, bool has_gone) {
     Outcome outcome;
+    // With hooks it would not be heard in time: the child waits for them first. One that has died has left its reason.
+    if (!has_gone && !has_runtime_hooks(peer.plan)) [[maybe_unused]]
+        auto sent = send(peer.sync, Stage::go);
     bool exec_now = false;
     while (true) {
         pollfd waiting{peer.sync, POLLIN, 0};
@@ -304,7 +316,7 @@ Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline) {
             break;
         case Stage::seccomp_fd:
             TRY_VOID(hand_to_agent(peer, static_cast<int>(report.index)));
-            TRY_VOID(send_go(peer.sync));
+            TRY_VOID(send(peer.sync, Stage::go_on));
             break;
         case Stage::waiting:
             outcome.waiting = true;

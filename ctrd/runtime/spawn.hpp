@@ -33,7 +33,7 @@ Result<CloneResult> clone_child(const CloneOptions& options, void (*entry)(Child
 /// Descriptors for the payload, moved above the numbers that they will get.
 Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds);
 
-Result<void> send_go(int sync);
+Result<void> send(int sync, Stage stage);
 
 struct Outcome {
     UniqueFd notify_fd{};
@@ -50,7 +50,8 @@ struct Peer {
     const StateFacts* state{nullptr};
 };
 
-/// Answers reports until the exec, the stop at the start socket, a failure, or the deadline.
-Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline);
+/// Says go, unless the peer `has_gone` already, and answers reports until the exec, the stop at the start socket, a
+/// failure, or the deadline.
+Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline, bool has_gone = false);
 
 } // namespace ctrd::runtime

@@ -191,7 +191,7 @@ struct Apply {
     int operator()(const plan::AwaitRuntimeHooks&) const noexcept {
         if (!report(context, Stage::runtime_hooks, 0, 0))
             ::_exit(1);
-        wait_go(context);
+        wait_for(context, Stage::go_on);
         return 0;
     }
 

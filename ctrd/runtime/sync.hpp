@@ -1,15 +1,17 @@
 // What parent and child say to each other during a start, in this order:
 //
 //     parent                                child
-//       | --- clone3 --------------------->  | blocked in wait_go
-//       | id maps, limits, [cgroup, MAINPID] |
-//       | --- go ------------------------->  | steps of the plan
+//       | --- clone3 --------------------->  | applies the plan at once, while the parent goes on
+//       | id maps, devices, hooks' state     |   (with any of these it waits first)
+//       | --- begin ---------------------->  |
 //       | <-- runtime_hooks ---------------  | only with createRuntime hooks: the child waits while they run
-//       | --- go ------------------------->  | the other steps
+//       | --- go_on ---------------------->  | the other steps, then it waits
+//       | record, MAINPID, ...               |
+//       | --- go ------------------------->  | the payload's identity
 //       | <-- notify_fd (with the fd) -----  | only with intercept_bind
-//       | <-- seccomp_fd ------------------  | only where the profile notifies: the child waits until it is taken
-//       | --- go ------------------------->  |
 //       | <-- waiting ---------------------  | only with a start socket; then goes on over that one
+//       | <-- seccomp_fd ------------------  | only where the profile notifies: the child waits until it is taken
+//       | --- go_on ---------------------->  |
 //       | <-- exec_now --------------------  | execve
 //       | <-- (end of file) ---------------  | CLOEXEC closed the socket: the payload runs
 //
@@ -23,7 +25,9 @@
 namespace ctrd::runtime {
 
 enum class Stage : std::uint32_t {
-    go = 1,
+    begin = 1,
+    go,
+    go_on,
     runtime_hooks,
     notify_fd,
     seccomp_fd, // `index`: the descriptor's number in the child
@@ -31,6 +35,7 @@ enum class Stage : std::uint32_t {
     exec_now,
     step_failed,     // `index`: into Plan::steps
     identity_failed, // `index`: an IdentityStep
+    limit_failed,    // `index`: into Process::rlimits
     exec_failed,
     create_hook_failed, // `index`: into Hooks::create_container; `error`: see run_prepared_hook
     start_hook_failed,

@@ -1,0 +1,133 @@
+#!/bin/bash
+# What a payload could reach through the runtime that starts it: its descriptors, its program, its folders, its keys.
+# Each attack was seen to succeed against a build without the protection that stands in brackets before it.
+. "$(dirname -- "$0")/lib.sh"
+attack=$CTRD_BUILD/tests/attack/attack
+[ -x "$attack" ] || give_up "tests/attack is built"
+
+make_busybox_tree tree
+cp -- "$attack" tree/bin/attack
+mkdir bundle
+ln -s ../tree bundle/rootfs
+ctr-oci spec --bundle bundle
+mv bundle/config.json base.json
+marker=/root/host-marker # a file of the host, on its root file system
+echo "LOOT: the host's files" > $marker
+at_exit rm -f $marker
+
+# with FILTER [BUNDLE]: the bundle's configuration, changed by the filter.
+with() {
+    mkdir -p "${2:-bundle}"
+    [ -e "${2:-bundle}/rootfs" ] || ln -s ../tree "${2:-bundle}/rootfs"
+    jq ".process.terminal = false | $1" base.json > "${2:-bundle}/config.json"
+}
+up=../../../../../../../../..
+numbers=$(seq 3 40)
+
+# [enter_cwd resolves below the root, without magic links; and clone_child closes the one folder in the child]
+# CVE-2024-21626: a working folder that is a folder of the host, by one of the runtime's own descriptors.
+for_each_cwd() { # PATH-AFTER-THE-NUMBER
+    for n in $numbers; do
+        with ".process.cwd = \"/proc/self/fd/$n$1\" | .process.args = [\"/bin/cat\", \"$up$marker\"]"
+        ctr-oci run --bundle bundle cwd
+    done 2>&1
+}
+exec 7< / # a caller that leaves a folder open, too
+output=$(for_each_cwd "")
+check_not_contains "no descriptor of the runtime or of its caller is a way out as a working folder" LOOT "$output"
+check_contains "each start is refused" "cannot enter the working directory" "$output"
+check_not_contains "nor is a path that goes through one" LOOT "$(for_each_cwd "/$up")"
+
+# [arrange_descriptors closes before exec, instead of on exec] The program's own path is looked up before descriptors
+# close: the host's program would run in the container and be there to be overwritten.
+output=$(for n in $numbers; do
+    with ".process.args = [\"/proc/self/fd/$n/$up/usr/bin/busybox\", \"echo\", \"LOOT\"]"
+    ctr-oci run --bundle bundle args
+done 2>&1)
+check_not_contains "no descriptor leads to a program of the host as the payload's" LOOT "$output"
+check_contains "each start is refused" "No such file or directory" "$output"
+output=$(for n in $numbers; do
+    with ".process.args = [\"/proc/self/fd/$n/$up/usr/bin/busybox\", \"echo\", \"LOOT\"]"
+    ctr-oci create --bundle bundle args > started 2>&1 && ctr-oci start args 2>> started
+    sleep 0.01
+    ctr-oci delete --force args
+    cat started
+done 2>&1)
+check_not_contains "neither between create and start" LOOT "$output"
+check_contains "each start is refused" "No such file or directory" "$output"
+
+# [arrange_descriptors]
+with ".process.args = [\"/bin/attack\", \"held\", \"$marker\"]"
+check_equal "the payload holds no descriptor but its three" looked "$(ctr-oci run --bundle bundle held 2>&1)"
+ctr-oci create --bundle bundle held > out 2>&1
+ctr-oci start held
+wait_for 5 grep -q looked out
+check_equal "neither with create and start" looked "$(cat out)"
+ctr-oci delete --force held
+check_equal "descriptors that are preserved are all that it holds" "descriptor 3, mode 100644 looked" \
+    "$(ctr-oci run --preserve-fds 1 --bundle bundle held 3< "$marker" 2>&1 | sed 's/, mode 100644.*/, mode 100644/' | xargs)"
+exec 7<&-
+
+# Both have the same rights: an attacker must fail for want of a way, not of a right.
+all='.process.capabilities |= ((.bounding, .effective, .permitted) = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER",
+    "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_AUDIT_WRITE"])'
+
+# beside [CONTAINER-ARGUMENTS...]: a first container whose PID 1 is the attacker; $pid is its number. neighbour FILTER
+# makes the configuration of one that shares its pid namespace, as those of a pod do.
+beside() {
+    with "$all | .process.args = $(jq -nc '$ARGS.positional' --args -- /bin/attack "$@")" first
+    ctr-oci create --bundle first --pid-file pid first > seen 2>&1
+    ctr-oci start first
+    pid=$(cat pid)
+    wait_for 5 grep -q looking seen
+}
+neighbour() {
+    with "(.linux.namespaces[] | select(.type == \"pid\")).path = \"/proc/$pid/ns/pid\" | $all | $1"
+}
+# [run_from_sealed_binary, and its early form] CVE-2019-5736: the runtime's own program, executed as the payload, is
+# held by a neighbour, who writes to it as soon as nobody executes it any more.
+beside grab 4
+neighbour ".process.args = [\"/proc/self/exe\", \"--version\"]"
+printf '#!/proc/self/exe\n' > tree/bin/self
+chmod 755 tree/bin/self
+before=$(sha256sum /usr/bin/ctr-oci)
+for n in {1..100}; do ctr-oci run --bundle bundle self; done > versions 2>&1
+neighbour ".process.args = [\"/bin/self\", \"--version\"]"
+for n in {1..50}; do ctr-oci run --bundle bundle self; done >> versions 2>&1
+wait_for 6 grep -q -e held -e LOOT seen
+check_contains "the runtime's program runs as a payload" "ctr-oci version" "$(cat versions)"
+check_contains "a neighbour gets hold of it" "held 1" "$(cat seen)"
+check_contains "but it is on a read-only mount" "Read-only file system" "$(cat seen)"
+check_equal "the runtime's program is what it was" "$before" "$(sha256sum /usr/bin/ctr-oci)"
+ctr-oci delete --force first
+
+# [Container::spawn makes the child undumpable before it exists; clone_child closes the folder] A neighbour looks into
+# the half-made container, whose root is the host's and who waits for `start` as long as one lets it.
+beside look "$marker" 4
+neighbour ".process.args = [\"/bin/true\"]"
+for n in {1..60}; do ctr-oci run --bundle bundle half; done
+for n in {1..20}; do
+    ctr-oci create --bundle bundle half
+    sleep 0.03
+    ctr-oci delete --force half
+done
+wait_for 8 grep -q 'looked at' seen
+check "a neighbour sees the processes of starts (it $(grep -o 'looked at.*' seen))" test "$(grep -o 'at [0-9]*' seen | cut -c4-)" -gt 50
+check_not_contains "but it can't look into them" LOOT "$(cat seen)"
+ctr-oci delete --force first
+
+# [make_keyring] The caller's keys are not the payload's to use. --no-new-keyring is the build without the protection.
+with '.process.args = ["/bin/attack", "keyring"]'
+check "the payload has a session keyring of its own" test "$(ctr-oci run --bundle bundle keys)" != "$("$attack" keyring)"
+check_equal "--no-new-keyring leaves it the caller's" "$("$attack" keyring)" "$(ctr-oci run --no-new-keyring --bundle bundle keys)"
+
+# [the start socket is in a folder of root's] CVE-2020-15257: what listens by an abstract name is reachable from every
+# container in the same network namespace.
+abstract() { awk '$NF ~ /^@/ { print $NF }' /proc/net/unix | sort; }
+before=$(abstract)
+with '.linux.namespaces |= map(select(.type != "network")) | .process.args = ["/bin/sleep", "100"]'
+ctr-oci create --bundle bundle abstract
+check_equal "the runtime listens on no abstract socket" "$before" "$(abstract)"
+check_equal "nobody but root may enter what it keeps" "700 700" "$(stat -c %a /run/ctr-oci /run/ctr-oci/abstract | xargs)"
+check_equal "nor read it" "600 600" "$(stat -c %a /run/ctr-oci/abstract/*.json | xargs)"
+ctr-oci delete --force abstract
