@@ -34,6 +34,8 @@ struct ChildContext {
     int root{-1};     // the rootfs; after the pivot "/"
     int terminal{-1}; // slave of the payload's terminal
     int mask_tmpfs{-1};
+    int node_folder{-1}; // where the last device or link was made: mostly the next goes there too
+    char node_folder_path[64]{};
 };
 
 /// The first process of a container: waits for `go`, applies every step, becomes the payload.

@@ -96,6 +96,12 @@ bool has_mode(const std::vector<plan::FsOption>& options) noexcept {
 
 bool is_absent(int err) noexcept { return err == ENOENT || err == ENOTDIR; }
 
+void forget_node_folder(ChildContext& context) noexcept {
+    if (context.node_folder >= 0)
+        ::close(context.node_folder);
+    context.node_folder = -1;
+}
+
 struct Apply {
     ChildContext& context;
     const Source& source;
@@ -168,7 +174,6 @@ struct Apply {
         else if (err == 0 && (step.uid != 0 || step.gid != 0) &&
                  ::fchownat(folder, name, step.uid, step.gid, AT_SYMLINK_NOFOLLOW) < 0)
             err = errno;
-        ::close(folder);
         return err;
     }
 
@@ -178,7 +183,6 @@ struct Apply {
         if (folder < 0)
             return errno;
         const int err = ::symlinkat(step.target.c_str(), folder, name) < 0 ? errno : 0;
-        ::close(folder);
         return err == EEXIST ? 0 : err; // an image may bring its own, and only harms itself
     }
 
@@ -252,7 +256,7 @@ struct Apply {
     }
 
 private:
-    /// The folder of `path` (made if need be) and its last component.
+    /// The folder of `path` (made if need be) and its last component. The descriptor is the context's.
     int open_parent(const char* path, const char** name) const noexcept {
         const char* slash = std::strrchr(path, '/');
         char folder[PATH_MAX];
@@ -264,7 +268,15 @@ private:
         std::memcpy(folder, path, length);
         folder[length] = '\0';
         *name = slash + 1;
-        return rooted::make_dirs_raw(context.root, length == 0 ? "/" : folder, 0755, strictness(folder));
+        if (context.node_folder >= 0 && std::strcmp(folder, context.node_folder_path) == 0)
+            return context.node_folder;
+        forget_node_folder(context);
+        const int fd = rooted::make_dirs_raw(context.root, length == 0 ? "/" : folder, 0755, strictness(folder));
+        if (fd >= 0 && length < sizeof context.node_folder_path) {
+            context.node_folder = fd;
+            std::memcpy(context.node_folder_path, folder, length + 1);
+        }
+        return fd;
     }
 
     static bool is_device(int folder, const char* name, mode_t type, dev_t number) noexcept {
@@ -277,6 +289,9 @@ private:
 } // namespace
 
 int apply_step(ChildContext& context, const plan::Step& step, const Source& source) noexcept {
+    // A mount may be put over it.
+    if (!std::holds_alternative<plan::MakeDevice>(step) && !std::holds_alternative<plan::MakeSymlink>(step))
+        forget_node_folder(context);
     return std::visit(Apply{context, source}, step);
 }
 

@@ -139,7 +139,11 @@ Result<Record> Records::load(const std::string& id) const {
 Result<void> Records::remove(const std::string& id) const {
     TRY_VOID(check_id(id));
     const std::string path = folder(id);
-    const std::unique_ptr<DIR, CloseDir> dir{::opendir(path.c_str())};
+    for (const char* name : {"/record.json", "/config.json", "/exec", "/start.sock"})
+        ::unlink((path + name).c_str());
+    if (::rmdir(path.c_str()) == 0 || errno == ENOENT)
+        return {};
+    const std::unique_ptr<DIR, CloseDir> dir{::opendir(path.c_str())}; // what a writer left that was killed
     while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr)
         if (std::string_view name = entry->d_name; name != "." && name != "..")
             ::unlinkat(::dirfd(dir.get()), entry->d_name, 0);

@@ -74,6 +74,46 @@ Result<UniqueFd> make_start_socket(const std::string& folder) {
 /// The deletion goes on; the caller must hear of it all the same.
 void warn(const Error& error) { std::fprintf(stderr, "ctr-oci: warning: %s\n", to_text(error).c_str()); }
 
+/// Below the root of the hierarchy.
+std::string cgroup_path(const oci::Spec& spec, const std::string& id) {
+    if (spec.cgroups_path.empty())
+        return "/ctr-oci-" + id;
+    return spec.cgroups_path.starts_with('/') ? spec.cgroups_path : "/" + spec.cgroups_path;
+}
+
+/// What is in a container's cgroup ends with the container: nobody else's processes may be there.
+Result<void> check_unused(const std::string& path) {
+    const std::string folder = TRY(cgroup_mount()) + path;
+    if (::access(folder.c_str(), F_OK) < 0)
+        return {};
+    const auto processes = runtime::processes_in(folder);
+    if (!processes || processes->empty())
+        return {};
+    return fail(Error{std::errc::device_or_resource_busy,
+                      fmt::format("linux.cgroupsPath: the cgroup '{}' has {} processes in it already", folder,
+                                  processes->size()),
+                      "a container needs one of its own: name another, or leave it out"});
+}
+
+/// Of a container whose creator was killed before it could write its record. A scope (slice:prefix:name) goes by itself.
+void find_cgroup(store::Record& record, const oci::Spec& spec) {
+    const auto mount = cgroup_mount();
+    if (!mount || !record.cgroup.empty() || spec.cgroups_path.find(':') != std::string::npos)
+        return;
+    record.cgroup = *mount + cgroup_path(spec, record.id);
+    record.cgroup_is_ours = true;
+}
+
+Result<void> remove_cgroup_of(const store::Record& record) {
+    if (record.cgroup.empty())
+        return {};
+    if (record.cgroup_is_ours && (::rmdir(record.cgroup.c_str()) == 0 || errno == ENOENT))
+        return {}; // nobody was left in it
+    // cgroup.kill also takes what the payload left running; a plain rmdir would only fail on it.
+    [[maybe_unused]] auto killed = runtime::kill_cgroup(record.cgroup);
+    return record.cgroup_is_ours ? runtime::remove_cgroup(record.cgroup) : Result<void>{};
+}
+
 } // namespace
 
 store::Records open_records(const Options& options) {
@@ -124,12 +164,10 @@ Result<void> Launch::make_cgroup() {
     if (options_.systemd_cgroup) {
         record_.cgroup = TRY(scope_->await());
     } else {
-        const std::string& path = bundle_->spec.cgroups_path;
-        const std::string wanted = path.empty() ? "/ctr-oci/" + record_.id : path.starts_with('/') ? path : "/" + path;
-        record_.cgroup = TRY(cgroup_mount()) + wanted;
+        const std::string path = cgroup_path(bundle_->spec, record_.id);
+        TRY_VOID(check_unused(path));
+        record_.cgroup = TRY(runtime::create_cgroup(path));
         record_.cgroup_is_ours = true;
-        TRY_VOID(records_.save(record_)); // before the folder: whoever kills us can still be cleaned up after
-        record_.cgroup = TRY(runtime::create_cgroup(wanted));
     }
     TRY_VOID(runtime::apply_resources(record_.cgroup, bundle_->plan.resources));
     if (bundle_->plan.limit_devices)
@@ -146,6 +184,8 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     make_environment();
     TRY_VOID(records_.reserve(record_.id));
     reserved_ = true;
+    // Before anything else: whoever kills us can still be cleaned up after by what it says.
+    TRY_VOID(records_.keep_config(record_.id, bundle_->text));
     if (options_.systemd_cgroup)
         scope_.emplace(TRY(Scope::request(bundle_->spec.cgroups_path, record_.id)));
     TRY_VOID(make_cgroup());
@@ -168,7 +208,6 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     record_.pid = container_->pid();
     record_.rdt_folder = container_->rdt_folder();
     record_.start_time = TRY(start_time(record_.pid));
-    TRY_VOID(records_.keep_config(record_.id, bundle_->text));
     TRY_VOID(records_.save(record_));
     return pidfd_socket.send(container_->pidfd());
 }
@@ -189,26 +228,21 @@ Result<void> run_poststart(const oci::Hooks& hooks, const store::Record& record)
                               runtime::state_json(facts_of(record), "running", record.pid));
 }
 
-Result<void> dispose(const store::Records& records, const store::Record& record) {
-    if (!record.cgroup.empty() && ::access(record.cgroup.c_str(), F_OK) == 0) {
-        // cgroup.kill also takes what the payload left running; a plain rmdir would only fail on it.
-        [[maybe_unused]] auto killed = runtime::kill_cgroup(record.cgroup);
-        if (record.cgroup_is_ours)
-            TRY_VOID(runtime::remove_cgroup(record.cgroup));
-        // Our own folder for those that name no path goes with the last of them.
-        if (const auto parent = record.cgroup.substr(0, record.cgroup.rfind('/')); parent.ends_with("/ctr-oci"))
-            ::rmdir(parent.c_str());
-    }
-    runtime::remove_rdt(record.rdt_folder);
+Result<void> dispose(const store::Records& records, store::Record record) {
     oci::Hooks hooks;
-    if (record.has_poststop) {
-        auto text = read_file(records.folder(record.id) + "/config.json", oci::max_config_size);
+    const bool half_made = record.pid == 0;
+    if (half_made || record.has_poststop) {
+        const auto text = read_file(records.folder(record.id) + "/config.json", oci::max_config_size);
         auto spec = text ? oci::parse(*text) : Result<oci::Spec>{std::unexpected{text.error()}};
-        if (spec)
+        if (spec && half_made)
+            find_cgroup(record, *spec);
+        if (spec && record.has_poststop)
             hooks = std::move(spec->hooks);
-        else
+        else if (!spec && record.has_poststop)
             warn(spec.error());
     }
+    TRY_VOID(remove_cgroup_of(record));
+    runtime::remove_rdt(record.rdt_folder);
     TRY_VOID(records.remove(record.id));
     const std::string state = runtime::state_json(facts_of(record), "stopped", 0);
     for (const oci::Hook& hook : hooks.poststop)

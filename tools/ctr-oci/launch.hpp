@@ -65,6 +65,6 @@ runtime::StateFacts facts_of(const store::Record& record);
 Result<void> run_poststart(const oci::Hooks& hooks, const store::Record& record);
 
 /// Kills what is left, removes cgroup and record, and runs the poststop hooks; one that fails is a warning.
-Result<void> dispose(const store::Records& records, const store::Record& record);
+Result<void> dispose(const store::Records& records, store::Record record);
 
 } // namespace ctrd::ctr_oci
