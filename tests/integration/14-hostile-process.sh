@@ -101,8 +101,8 @@ check_contains "but it is on a read-only mount" "Read-only file system" "$(cat s
 check_equal "the runtime's program is what it was" "$before" "$(sha256sum /usr/bin/ctr-oci)"
 ctr-oci delete --force first
 
-# [Container::spawn makes the child undumpable before it exists; clone_child closes the folder] A neighbour looks into
-# the half-made container, whose root is the host's and who waits for `start` as long as one lets it.
+# [Container::spawn makes the child undumpable before it exists; seen with clone_child and arrange_descriptors leaving the
+# folder open, for otherwise there is nothing to see] A neighbour looks into the half-made container.
 beside look "$marker" 4
 neighbour ".process.args = [\"/bin/true\"]"
 for n in {1..60}; do ctr-oci run --bundle bundle half; done
