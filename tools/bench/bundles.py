@@ -7,7 +7,9 @@ small   six namespaces, six mounts, few capabilities: what bwrap and the floor d
 podman  what Debian's Podman 4.3 writes for `podman create IMAGE` by default: its mounts, masks, capabilities and
         the seccomp profile of its package, with the profile's conditions resolved as Podman resolves them
 
-Both have their cgroup below CGROUP. --devices adds the device rules that both have by default.
+Both have their cgroup below CGROUP. --devices adds the device rules that both have by default. Beside each
+config.json there are others of the same rootfs: wait-RUNTIME/ with a payload that stays, for exec, and scope/ without
+a cgroup, for --systemd-cgroup.
 """
 import argparse
 import json
@@ -122,12 +124,24 @@ def seccomp_section(profile, caps):
     return section
 
 
+def write_config(folder, config):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+
+
 def make_bundle(folder, payload, config):
     root = folder / "rootfs"
     for part in ("proc", "sys", "dev", "usr", "etc", "run", "tmp"):
         (root / part).mkdir(parents=True)
     shutil.copy(payload, root / "payload")
-    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    write_config(folder, config)
+    config["root"]["path"] = str(root)
+    path = config["linux"].pop("cgroupsPath")
+    write_config(folder / "scope", config)
+    config["process"]["args"] = ["/payload", "wait"]
+    for runtime in ("ctr-oci", "crun", "runc"):
+        config["linux"]["cgroupsPath"] = f"{path}-{runtime}"
+        write_config(folder / f"wait-{runtime}", config)
 
 
 def main():

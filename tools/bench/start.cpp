@@ -47,6 +47,7 @@ struct Case {
     std::vector<std::string> command{};
     std::vector<double> series{};
     std::vector<double> processor{}; // user and system time, of its descendants too
+    double memory_mib{0};            // its peak, in the run that checks it
     std::string problem{};           // why it is not timed
 };
 
@@ -133,12 +134,18 @@ std::string read_back(int file) {
     return text;
 }
 
-/// Runs it once, untimed: does the payload really run?
-std::string find_problem(const Case& item) {
+/// Runs it once, untimed: does the payload really run? Measures its memory on the way.
+std::string find_problem(Case& item, const std::string& launcher) {
     const int output = ::memfd_create("output", MFD_CLOEXEC);
-    const Run run = run_once(item, output);
+    const int peak = ::memfd_create("peak", 0);
+    Case measured = item;
+    measured.command.insert(measured.command.begin(), {launcher, "memory", std::to_string(peak)});
+    const Run run = run_once(measured, output);
     const std::string said = read_back(output);
     ::close(output);
+    if (int kib = 0; ::pread(peak, &kib, sizeof kib, 0) == sizeof kib)
+        item.memory_mib = kib / 1024.0;
+    ::close(peak);
     if (run.status == payload_status)
         return {};
     return fmt::format("status {} instead of the payload's {}: {}", run.status, payload_status,
@@ -183,8 +190,8 @@ std::string ratio(double value, std::optional<double> base) {
 void print_table(const std::vector<Case>& cases, const std::string& bundle) {
     const auto crun = median_of(cases, bundle, "crun");
     const auto floor = median_of(cases, bundle, "floor");
-    fmt::print("{:<24}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", bundle + " bundle, ms", "median", "p10", "p90", "x crun",
-               "x floor", "cpu");
+    fmt::print("{:<24}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", bundle + ", ms", "median", "p10", "p90", "x crun",
+               "x floor", "cpu", "rss");
     for (const Case& item : cases) {
         if (item.bundle != bundle)
             continue;
@@ -193,9 +200,9 @@ void print_table(const std::vector<Case>& cases, const std::string& bundle) {
             continue;
         }
         const Figures figures = figures_of(item.series);
-        fmt::print("  {:<22}{:>9.2f}{:>9.2f}{:>9.2f}{:>9}{:>9}{:>9.2f}\n", item.name, figures.median, figures.p10,
-                   figures.p90, ratio(figures.median, crun), ratio(figures.median, floor),
-                   figures_of(item.processor).median);
+        fmt::print("  {:<22}{:>9.2f}{:>9.2f}{:>9.2f}{:>9}{:>9}{:>9.2f}{:>9.2f}\n", item.name, figures.median,
+                   figures.p10, figures.p90, ratio(figures.median, crun), ratio(figures.median, floor),
+                   figures_of(item.processor).median, item.memory_mib);
     }
     fmt::print("\n");
 }
@@ -216,6 +223,7 @@ nlohmann::json report(const std::vector<Case>& cases, const Options& options) {
             const Figures figures = figures_of(item.series);
             one.update(to_json(figures));
             one["cpu_median_ms"] = figures_of(item.processor).median;
+            one["peak_rss_mib"] = item.memory_mib;
             if (const auto crun = median_of(cases, item.bundle, "crun"))
                 one["to_crun"] = figures.median / *crun;
             if (const auto floor = median_of(cases, item.bundle, "floor"))
@@ -253,10 +261,10 @@ bool write_json(const std::string& path, const nlohmann::json& value) {
 }
 
 /// 0; 1 where the report can't be written or ctr-oci or the floor, which are ours, could not be measured.
-int run(const Options& options) {
+int run(const Options& options, const std::string& launcher) {
     std::vector<Case> cases = read_cases(stdin);
     for (Case& item : cases)
-        item.problem = find_problem(item);
+        item.problem = find_problem(item, launcher);
     measure(cases, options);
 
     std::vector<std::string> bundles;
@@ -284,5 +292,6 @@ int main(int argc, char** argv) {
         std::fputs("usage: bench-start [--runs N] [--warmup N] [--json FILE] < CASES; use tools/bench/bench\n", stderr);
         return 2;
     }
-    return ctrd::bench::run(*options);
+    const std::string self = argv[0];
+    return ctrd::bench::run(*options, self.substr(0, self.rfind('/') + 1) + "bench-payload");
 }
