@@ -1,6 +1,7 @@
 #include "config/bundle.hpp"
 
 #include "config/syntax.hpp"
+#include "ctrd/oci/cgroup2.hpp"
 #include "ctrd/oci/parse.hpp"
 
 #include <fmt/format.h>
@@ -13,13 +14,6 @@ namespace {
 
 std::string config_path(const UnitSpec& spec) { return clean_path(*spec.bundle) + "/config.json"; }
 
-/// CPU shares of cgroup v1 (2..262144, 1024 by default) on the scale of cgroup v2 (1..10000, 100 by default), by the
-/// straight line that the runtime spec's own conversion uses.
-std::uint64_t weight_of_shares(std::uint64_t shares) {
-    const auto bounded = std::clamp<std::uint64_t>(shares, 2, 262144);
-    return 1 + (bounded - 2) * 9999 / 262142;
-}
-
 std::string bytes_or_infinity(std::int64_t bytes) { return bytes < 0 ? "infinity" : std::to_string(bytes); }
 
 /// The unit lets the container use the standard devices and nothing else, which is what a plain bundle wants too.
@@ -29,35 +23,47 @@ bool allows_more_than_the_unit(const oci::DeviceRule& rule) {
     return rule.allow && rule.access != "m" && !standard;
 }
 
+void name_left_over(const oci::Resources& from, std::vector<std::string>& left_over) {
+    const auto name_if = [&](bool is_set, const char* property) {
+        if (is_set)
+            left_over.emplace_back(property);
+    };
+    const oci::BlockIo& io = from.block_io;
+    name_if(from.memory.reservation.has_value(), "memory.reservation");
+    name_if(from.cpu.burst.value_or(0) != 0, "cpu.burst");
+    name_if(from.cpu.idle.value_or(0) != 0, "cpu.idle");
+    name_if(!from.cpu.cpus.empty(), "cpu.cpus");
+    name_if(!from.cpu.mems.empty(), "cpu.mems");
+    name_if(io.weight || !io.weight_devices.empty() || !io.read_bytes.empty() || !io.write_bytes.empty() ||
+                !io.read_operations.empty() || !io.write_operations.empty(),
+            "blockIO");
+    name_if(!from.hugepages.empty(), "hugepageLimits");
+    name_if(!from.rdma.empty(), "rdma");
+    for (const auto& [file, value] : from.unified)
+        left_over.push_back("unified." + file);
+    name_if(std::ranges::any_of(from.devices, allows_more_than_the_unit), "devices");
+}
+
 /// What has a property of the unit; the rest is named.
 ResourceSpec unit_resources(const oci::Resources& from, std::vector<std::string>& left_over) {
     ResourceSpec to;
-    if (from.memory_limit && *from.memory_limit != 0)
-        to.memory_max = bytes_or_infinity(*from.memory_limit);
-    if (from.memory_swap && *from.memory_swap != 0) {
+    const auto& [limit, reservation, swap, check_before_update] = from.memory;
+    if (limit)
+        to.memory_max = bytes_or_infinity(*limit);
+    if (swap) {
         // The bundle's number counts memory and swap together; the unit's counts swap alone.
-        const auto memory = std::max<std::int64_t>(0, from.memory_limit.value_or(0));
-        to.memory_swap_max =
-            *from.memory_swap < 0 ? "infinity" : std::to_string(std::max<std::int64_t>(0, *from.memory_swap - memory));
+        const auto memory = std::max<std::int64_t>(0, limit.value_or(0));
+        to.memory_swap_max = *swap < 0 ? "infinity" : std::to_string(std::max<std::int64_t>(0, *swap - memory));
     }
-    if (from.cpu_shares && *from.cpu_shares != 0)
-        to.cpu_weight = std::to_string(weight_of_shares(*from.cpu_shares));
-    if (from.cpu_quota && *from.cpu_quota > 0)
+    if (from.cpu.shares && *from.cpu.shares != 0)
+        to.cpu_weight = std::to_string(oci::cpu_weight(*from.cpu.shares));
+    if (from.cpu.quota && *from.cpu.quota > 0)
         to.cpu_quota = fmt::format(
-            "{}%", std::max<std::uint64_t>(1, static_cast<std::uint64_t>(*from.cpu_quota) * 100 /
-                                                  std::max<std::uint64_t>(1, from.cpu_period.value_or(100000))));
+            "{}%", std::max<std::uint64_t>(1, static_cast<std::uint64_t>(*from.cpu.quota) * 100 /
+                                                  std::max<std::uint64_t>(1, from.cpu.period.value_or(100000))));
     if (from.pids_limit && *from.pids_limit != 0)
         to.tasks_max = *from.pids_limit < 0 ? "infinity" : std::to_string(*from.pids_limit);
-    if (from.memory_reservation && *from.memory_reservation != 0)
-        left_over.emplace_back("memory.reservation");
-    if (!from.cpus.empty())
-        left_over.emplace_back("cpu.cpus");
-    if (!from.mems.empty())
-        left_over.emplace_back("cpu.mems");
-    for (const auto& [file, value] : from.unified)
-        left_over.push_back("unified." + file);
-    if (std::ranges::any_of(from.devices, allows_more_than_the_unit))
-        left_over.emplace_back("devices");
+    name_left_over(from, left_over);
     return to;
 }
 

@@ -3,6 +3,7 @@
 #include "ctrd/oci/parse_hooks.hpp"
 #include "ctrd/oci/parse_linux.hpp"
 #include "ctrd/oci/parse_process.hpp"
+#include "ctrd/oci/parse_resources.hpp"
 
 #include <algorithm>
 
@@ -116,6 +117,11 @@ Result<Spec> parse(std::string_view text) {
     if (const auto linux_object = TRY(top.object("linux")))
         TRY_VOID(read_linux(*linux_object, spec));
     return spec;
+}
+
+Result<Resources> parse_resources(std::string_view text, std::string_view version) {
+    const Json document = TRY(parse_json(text));
+    return read_resources(TRY(Reader::root(document)), version);
 }
 
 Result<Process> parse_process(std::string_view text) {

@@ -12,6 +12,9 @@ constexpr std::size_t max_config_size = 4U << 20;
 /// Errors name the property ("process.user.uid") and, for text that is no JSON, line and column.
 Result<Spec> parse(std::string_view text);
 
+/// A linux.resources object alone, for a container whose configuration has this ociVersion.
+Result<Resources> parse_resources(std::string_view text, std::string_view version);
+
 /// process.json of `exec --process`.
 Result<Process> parse_process(std::string_view text);
 

@@ -223,7 +223,7 @@ Result<void> read_linux(const Reader& in, Spec& spec) {
     spec.readonly_paths = TRY(read_absolute_paths(in, "readonlyPaths"));
     spec.sysctl = TRY(read_sysctl(in));
     if (const auto resources = TRY(in.object("resources")))
-        spec.resources = TRY(read_resources(*resources));
+        spec.resources = TRY(read_resources(*resources, spec.version));
     if (const auto seccomp = TRY(in.object("seccomp")))
         spec.seccomp = TRY(read_seccomp(*seccomp));
     return {};

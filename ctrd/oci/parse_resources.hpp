@@ -6,6 +6,7 @@
 
 namespace ctrd::oci {
 
-Result<Resources> read_resources(const Reader& in);
+/// `version`: the ociVersion of the configuration that it is of, or for.
+Result<Resources> read_resources(const Reader& in, std::string_view version);
 
 } // namespace ctrd::oci

@@ -4,8 +4,6 @@
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 
-#include <fmt/format.h>
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -19,59 +17,33 @@
 namespace ctrd::runtime {
 namespace {
 
-using Control = std::pair<std::string, std::string>;
-
-/// v1's 2..262144 around 1024 to v2's 1..10000 around 100, as the runtime-spec's users expect of every runtime.
-std::uint64_t weight_from_shares(std::uint64_t shares) {
-    const std::uint64_t clamped = std::clamp<std::uint64_t>(shares, 2, 262144);
-    return 1 + ((clamped - 2) * 9999) / 262142;
-}
-
-std::string or_max(std::int64_t value) { return value < 0 ? "max" : std::to_string(value); }
-
-Result<std::vector<Control>> controls(const oci::Resources& resources) {
-    std::vector<Control> result;
-    if (resources.memory_limit)
-        result.emplace_back("memory.max", or_max(*resources.memory_limit));
-    if (resources.memory_reservation)
-        result.emplace_back("memory.low", or_max(*resources.memory_reservation));
-    if (resources.memory_swap) {
-        // config.json counts memory and swap together, the kernel swap alone.
-        const std::int64_t total = *resources.memory_swap;
-        if (total >= 0 && (!resources.memory_limit || *resources.memory_limit < 0 || total < *resources.memory_limit))
-            return fail(bad_input("linux.resources.memory.swap needs a limit that is not above it"));
-        result.emplace_back("memory.swap.max", total < 0 ? "max" : std::to_string(total - *resources.memory_limit));
+std::vector<std::string_view> words(std::string_view text) {
+    std::vector<std::string_view> result;
+    while (!text.empty()) {
+        const auto end = std::min(text.find_first_of(" \n"), text.size());
+        if (end > 0)
+            result.push_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
     }
-    if (resources.cpu_shares && *resources.cpu_shares != 0)
-        result.emplace_back("cpu.weight", std::to_string(weight_from_shares(*resources.cpu_shares)));
-    if (resources.cpu_quota || resources.cpu_period) {
-        const std::int64_t quota = resources.cpu_quota.value_or(-1);
-        result.emplace_back("cpu.max", fmt::format("{} {}", quota <= 0 ? "max" : std::to_string(quota),
-                                                   resources.cpu_period.value_or(100000)));
-    }
-    if (!resources.cpus.empty())
-        result.emplace_back("cpuset.cpus", resources.cpus);
-    if (!resources.mems.empty())
-        result.emplace_back("cpuset.mems", resources.mems);
-    if (resources.pids_limit && *resources.pids_limit != 0)
-        result.emplace_back("pids.max", or_max(*resources.pids_limit));
-    for (const auto& control : resources.unified)
-        result.push_back(control);
     return result;
 }
 
 /// The parent must hand its controllers down; what it does not have shows later as a missing file.
 void enable_controllers(const std::string& parent) {
     const auto available = read_file(parent + "/cgroup.controllers");
-    if (!available)
+    const auto enabled = read_file(parent + "/cgroup.subtree_control");
+    if (!available || !enabled)
         return;
-    std::string_view rest = *available;
-    while (!rest.empty()) {
-        const auto end = rest.find_first_of(" \n");
-        if (const auto name = rest.substr(0, end); !name.empty()) [[maybe_unused]]
-            auto written = write_control(parent + "/cgroup.subtree_control", "+" + std::string{name});
-        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    }
+    const auto already = words(*enabled);
+    std::vector<std::string> missing;
+    std::string all;
+    for (const auto name : words(*available))
+        if (std::ranges::find(already, name) == already.end())
+            all += missing.emplace_back("+" + std::string{name}) + " ";
+    if (missing.empty() || write_control(parent + "/cgroup.subtree_control", all))
+        return;
+    for (const std::string& one : missing)
+        [[maybe_unused]] auto written = write_control(parent + "/cgroup.subtree_control", one);
 }
 
 struct CloseDir {
@@ -106,23 +78,6 @@ Result<std::string> create_cgroup(const std::string& path) {
         at = end + 1;
     }
     return folder;
-}
-
-Result<void> apply_resources(const std::string& folder, const oci::Resources& resources) {
-    for (const auto& [file, value] : TRY(controls(resources))) {
-        auto written = write_control(folder + "/" + file, value);
-        if (written)
-            continue;
-        const std::string controller = file.substr(0, file.find('.'));
-        if (written.error().code == std::errc::no_such_file_or_directory)
-            return fail(
-                Error{std::errc::not_supported,
-                      fmt::format("linux.resources: '{}' can't be limited: the cgroup '{}' has no {} controller", file,
-                                  folder, controller),
-                      "see cgroup.controllers there; the host may have bound the controller to cgroup v1"});
-        return std::move(written).context("linux.resources");
-    }
-    return {};
 }
 
 Result<void> kill_cgroup(const std::string& folder) { return write_control(folder + "/cgroup.kill", "1"); }

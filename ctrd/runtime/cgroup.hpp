@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ctrd/base/result.hpp"
-#include "ctrd/oci/spec.hpp"
+#include "ctrd/oci/cgroup2.hpp"
 
 #include <string>
 #include <vector>
@@ -14,8 +14,15 @@ Result<std::string> create_cgroup(const std::string& path);
 
 /// linux.resources onto the folder's control files. A limit whose controller is missing is an error, not silence.
 Result<void> apply_resources(const std::string& folder, const oci::Resources& resources);
+/// The same for controls that were made of them already.
+Result<void> apply_controls(const std::string& folder, const std::vector<oci::Control>& controls);
+/// What the folder is limited to now, as far as a change of limits needs it.
+oci::CurrentLimits current_limits(const std::string& folder);
+/// memory.checkBeforeUpdate: refuses a limit that is used up already, where the kernel would kill.
+Result<void> check_memory_usage(const std::string& folder, const oci::Memory& memory);
 
-/// BPF_CGROUP_DEVICE: `rules` in order, the last match wins, after the devices that every container needs.
+/// BPF_CGROUP_DEVICE: `rules` in order, the last match wins, after the devices that every container needs. Takes the
+/// place of the rules that the folder has from us, without a moment between the two.
 Result<void> limit_devices(const std::string& folder, const std::vector<oci::DeviceRule>& rules);
 
 /// SIGKILL to everything in it and below (cgroup.kill).

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace ctrd::runtime {
 namespace {
@@ -97,7 +98,38 @@ const std::array default_rules{
     oci::DeviceRule{true, 'c', 5, 2, "rwm"}, oci::DeviceRule{true, 'c', 136, -1, "rwm"},
 };
 
+constexpr char program_name[] = "ctrd_devices"; // at most 15 letters
+
 int bpf(int command, bpf_attr& attr) { return static_cast<int>(::syscall(SYS_bpf, command, &attr, sizeof attr)); }
+
+bool is_ours(int program) {
+    bpf_prog_info info{};
+    bpf_attr query{};
+    query.info.bpf_fd = static_cast<std::uint32_t>(program);
+    query.info.info_len = sizeof info;
+    query.info.info = reinterpret_cast<std::uintptr_t>(&info);
+    return bpf(BPF_OBJ_GET_INFO_BY_FD, query) == 0 && std::strcmp(info.name, program_name) == 0;
+}
+
+/// The program that an earlier call has attached. The service manager may have one there too.
+UniqueFd find_ours(int cgroup) {
+    std::array<std::uint32_t, 64> ids{};
+    bpf_attr query{};
+    query.query.target_fd = static_cast<std::uint32_t>(cgroup);
+    query.query.attach_type = BPF_CGROUP_DEVICE;
+    query.query.prog_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+    query.query.prog_cnt = ids.size();
+    if (bpf(BPF_PROG_QUERY, query) < 0)
+        return UniqueFd{};
+    for (std::uint32_t i = 0; i < query.query.prog_cnt && i < ids.size(); ++i) {
+        bpf_attr open{};
+        open.prog_id = ids[i];
+        UniqueFd program{bpf(BPF_PROG_GET_FD_BY_ID, open)};
+        if (program && is_ours(program.get()))
+            return program;
+    }
+    return UniqueFd{};
+}
 
 } // namespace
 
@@ -116,15 +148,21 @@ Result<void> limit_devices(const std::string& folder, const std::vector<oci::Dev
     load.insn_cnt = static_cast<std::uint32_t>(program.code().size());
     load.insns = reinterpret_cast<std::uintptr_t>(program.code().data());
     load.license = reinterpret_cast<std::uintptr_t>(license);
+    std::memcpy(load.prog_name, program_name, sizeof program_name);
     const UniqueFd loaded{bpf(BPF_PROG_LOAD, load)};
     if (!loaded)
         return fail(os_error(errno, "linux.resources.devices: cannot load the device filter", "this takes CAP_BPF"));
     const UniqueFd cgroup{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const UniqueFd before = cgroup ? find_ours(cgroup.get()) : UniqueFd{};
     bpf_attr attach{};
     attach.target_fd = static_cast<std::uint32_t>(cgroup.get());
     attach.attach_bpf_fd = static_cast<std::uint32_t>(loaded.get());
     attach.attach_type = BPF_CGROUP_DEVICE;
     attach.attach_flags = BPF_F_ALLOW_MULTI;
+    if (before) {
+        attach.attach_flags |= BPF_F_REPLACE;
+        attach.replace_bpf_fd = static_cast<std::uint32_t>(before.get());
+    }
     if (!cgroup || bpf(BPF_PROG_ATTACH, attach) < 0)
         return fail(os_error(errno, "linux.resources.devices: cannot attach the device filter to '" + folder + "'"));
     return {};
