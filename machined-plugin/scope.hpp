@@ -4,11 +4,27 @@
 #include "ctrd/base/result.hpp"
 
 #include <string>
+#include <vector>
 
 namespace ctrd::systemd {
 
-/// Puts the calling process into a new scope `unit` below `slice`, with its cgroup delegated, and returns when systemd
-/// has done so. Over the manager's private socket: two hops less than the bus.
-Result<void> enter_scope(const std::string& unit, const std::string& slice, const std::string& description);
+struct ScopeRequest {
+    std::string unit{};
+    std::string slice{};
+    std::string description{};
+    /// NAME=SIGNATURE:VALUE each, with the signatures b, i, t, s, ay (as hexadecimal digits) and a(st) (one pair, with
+    /// a space between).
+    std::vector<std::string> properties{};
+};
+
+/// Puts the calling process into a new scope, with its cgroup delegated, and returns when systemd has done so. Over the
+/// manager's private socket: two hops less than the bus.
+Result<void> enter_scope(const ScopeRequest& request);
+
+/// Changes a scope's properties until it ends.
+Result<void> set_scope_properties(const std::string& unit, const std::vector<std::string>& properties);
+
+/// Ends a scope with all that is in it; no error if there is none.
+Result<void> stop_scope(const std::string& unit);
 
 } // namespace ctrd::systemd

@@ -6,6 +6,8 @@
 #include "ctrd/runtime/cgroup.hpp"
 #include "ctrd/runtime/intel_rdt.hpp"
 #include "tools/ctr-oci/environment.hpp"
+#include "tools/ctr-oci/log.hpp"
+#include "tools/ctr-oci/scope_properties.hpp"
 #include "tools/ctr-oci/unix_socket.hpp"
 
 #include <fmt/format.h>
@@ -160,6 +162,14 @@ void Launch::make_environment() {
     }
 }
 
+Result<void> Launch::request_scope() {
+    std::vector<std::string> properties = scope_properties(controls_);
+    for (std::string& property : TRY(annotated_properties(bundle_->spec.annotations)))
+        properties.push_back(std::move(property));
+    scope_.emplace(TRY(Scope::request(bundle_->spec.cgroups_path, record_.id, properties)));
+    return {};
+}
+
 Result<void> Launch::make_cgroup() {
     if (options_.systemd_cgroup) {
         record_.cgroup = TRY(scope_->await());
@@ -169,7 +179,7 @@ Result<void> Launch::make_cgroup() {
         record_.cgroup = TRY(runtime::create_cgroup(path));
         record_.cgroup_is_ours = true;
     }
-    TRY_VOID(runtime::apply_resources(record_.cgroup, bundle_->plan.resources));
+    TRY_VOID(runtime::apply_controls(record_.cgroup, controls_));
     if (bundle_->plan.limit_devices)
         TRY_VOID(runtime::limit_devices(record_.cgroup, bundle_->plan.resources.devices));
     return {};
@@ -182,12 +192,14 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
         ::fputs(plan::describe(bundle_->plan).c_str(), stderr);
     TRY_VOID(make_record());
     make_environment();
+    controls_ = TRY(oci::controls(bundle_->plan.resources));
+    warn_of_ignored(options_, bundle_->plan.resources);
     TRY_VOID(records_.reserve(record_.id));
     reserved_ = true;
     // Before anything else: whoever kills us can still be cleaned up after by what it says.
     TRY_VOID(records_.keep_config(record_.id, bundle_->text));
     if (options_.systemd_cgroup)
-        scope_.emplace(TRY(Scope::request(bundle_->spec.cgroups_path, record_.id)));
+        TRY_VOID(request_scope());
     TRY_VOID(make_cgroup());
 
     runtime::SpawnOptions spawn;

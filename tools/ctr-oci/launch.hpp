@@ -1,6 +1,7 @@
 // What run and create share: from a bundle to a blocked child with its record, and back out again on failure.
 #pragma once
 
+#include "ctrd/oci/cgroup2.hpp"
 #include "ctrd/runtime/container.hpp"
 #include "ctrd/store/records.hpp"
 #include "tools/ctr-oci/options.hpp"
@@ -47,12 +48,14 @@ public:
 private:
     Result<void> make_record();
     void make_environment();
+    Result<void> request_scope();
     Result<void> make_cgroup();
 
     const Options& options_;
     store::Records records_;
     std::unique_ptr<Bundle> bundle_{};
     store::Record record_{};
+    std::vector<oci::Control> controls_{};
     std::optional<Scope> scope_{};
     std::optional<runtime::Container> container_{};
     bool reserved_{false};

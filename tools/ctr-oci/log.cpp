@@ -41,4 +41,9 @@ void log_warning(const Options& options, const std::string& text) {
         std::fprintf(stderr, "ctr-oci: warning: %s\n", text.c_str());
 }
 
+void warn_of_ignored(const Options& options, const oci::Resources& resources) {
+    for (const std::string& property : resources.ignored)
+        log_warning(options, property + " is ignored: cgroup v2 has nothing like it");
+}
+
 } // namespace ctrd::ctr_oci

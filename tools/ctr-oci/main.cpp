@@ -17,12 +17,13 @@ struct Entry {
     bool enters_container; // and must not lend its binary to it
 };
 constexpr std::array commands{
-    Entry{"run", ctr_oci::run, true},        Entry{"create", ctr_oci::create, true},
-    Entry{"start", ctr_oci::start, false},   Entry{"exec", ctr_oci::exec, true},
-    Entry{"state", ctr_oci::state, false},   Entry{"kill", ctr_oci::kill, false},
-    Entry{"delete", ctr_oci::remove, false}, Entry{"list", ctr_oci::list, false},
-    Entry{"ps", ctr_oci::ps, false},         Entry{"pause", ctr_oci::pause, false},
-    Entry{"resume", ctr_oci::resume, false}, Entry{"spec", ctr_oci::write_spec, false},
+    Entry{"run", ctr_oci::run, true},          Entry{"create", ctr_oci::create, true},
+    Entry{"start", ctr_oci::start, false},     Entry{"exec", ctr_oci::exec, true},
+    Entry{"state", ctr_oci::state, false},     Entry{"kill", ctr_oci::kill, false},
+    Entry{"delete", ctr_oci::remove, false},   Entry{"list", ctr_oci::list, false},
+    Entry{"ps", ctr_oci::ps, false},           Entry{"pause", ctr_oci::pause, false},
+    Entry{"resume", ctr_oci::resume, false},   Entry{"update", ctr_oci::update, false},
+    Entry{"spec", ctr_oci::write_spec, false},
 };
 
 /// `exec` answers as runc's does where it is not the program's status that it could pass on.

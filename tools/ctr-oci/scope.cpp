@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <utility>
+#include <vector>
 
 namespace ctrd::ctr_oci {
 namespace {
@@ -43,24 +44,63 @@ Result<ScopeName> parse_scope_name(const std::string& path, const std::string& i
     return result;
 }
 
-} // namespace
+struct Helper {
+    pid_t pid{-1};
+    UniqueFd socket{};
+};
 
-Result<Scope> Scope::request(const std::string& cgroups_path, const std::string& id) {
-    const ScopeName name = TRY(parse_scope_name(cgroups_path, id));
+Result<Helper> start_helper(std::vector<std::string> words) {
     SocketPair pair = TRY(make_socket_pair());
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, pair.theirs.get(), STDIN_FILENO);
-    const std::string description = "Container " + id;
-    std::array<char*, 5> argv{const_cast<char*>("ctr-scope"), const_cast<char*>(name.unit.c_str()),
-                              const_cast<char*>(name.slice.c_str()), const_cast<char*>(description.c_str()), nullptr};
+    words.insert(words.begin(), "ctr-scope");
+    std::vector<char*> argv;
+    for (std::string& word : words)
+        argv.push_back(word.data());
+    argv.push_back(nullptr);
     std::array<char*, 1> envp{nullptr};
-    pid_t helper = -1;
-    const int err = ::posix_spawn(&helper, CTRD_LIBEXECDIR "/ctr-scope", &actions, nullptr, argv.data(), envp.data());
+    Helper helper{-1, std::move(pair.ours)};
+    const int err =
+        ::posix_spawn(&helper.pid, CTRD_LIBEXECDIR "/ctr-scope", &actions, nullptr, argv.data(), envp.data());
     ::posix_spawn_file_actions_destroy(&actions);
     if (err != 0)
         return fail(os_error(err, "cannot run '" CTRD_LIBEXECDIR "/ctr-scope'", "--systemd-cgroup needs it"));
-    return Scope{helper, std::move(pair.ours)};
+    return helper;
+}
+
+Result<std::string> await_answer(int socket) {
+    pollfd waiting{socket, POLLIN, 0};
+    if (::poll(&waiting, 1, 30000) <= 0)
+        return fail(os_error(ETIMEDOUT, "systemd did not do what a scope needs in time"));
+    FdMessage message = TRY(receive_fds(socket));
+    if (message.data.starts_with("error "))
+        return fail(Error{std::errc::io_error, "systemd: " + message.data.substr(6), ""});
+    if (message.data.empty())
+        return fail(os_error(ECHILD, "ctr-scope ended without an answer"));
+    return std::move(message.data);
+}
+
+Result<void> ask_helper(std::vector<std::string> words) {
+    const Helper helper = TRY(start_helper(std::move(words)));
+    auto answer = await_answer(helper.socket.get());
+    [[maybe_unused]] auto reaped = wait_exit(helper.pid);
+    if (!answer)
+        return fail(answer.error());
+    return {};
+}
+
+std::string unit_of(const std::string& cgroup) { return cgroup.substr(cgroup.rfind('/') + 1); }
+
+} // namespace
+
+Result<Scope> Scope::request(const std::string& cgroups_path, const std::string& id,
+                             const std::vector<std::string>& properties) {
+    const ScopeName name = TRY(parse_scope_name(cgroups_path, id));
+    std::vector<std::string> words{name.unit, name.slice, "Container " + id};
+    words.insert(words.end(), properties.begin(), properties.end());
+    Helper helper = TRY(start_helper(std::move(words)));
+    return Scope{helper.pid, std::move(helper.socket)};
 }
 
 Scope::Scope(Scope&& other) noexcept : helper_{std::exchange(other.helper_, -1)}, socket_{std::move(other.socket_)} {}
@@ -74,15 +114,20 @@ Scope::~Scope() {
 }
 
 Result<std::string> Scope::await() {
-    pollfd waiting{socket_.get(), POLLIN, 0};
-    if (::poll(&waiting, 1, 30000) <= 0)
-        return fail(os_error(ETIMEDOUT, "systemd did not make the scope in time"));
-    const FdMessage message = TRY(receive_fds(socket_.get()));
-    if (message.data.starts_with("cgroup "))
-        return TRY(cgroup_mount()) + message.data.substr(7);
-    if (message.data.starts_with("error "))
-        return fail(Error{std::errc::io_error, "systemd did not make the scope: " + message.data.substr(6), ""});
-    return fail(os_error(ECHILD, "ctr-scope ended without an answer"));
+    const std::string answer = TRY(await_answer(socket_.get()));
+    if (!answer.starts_with("cgroup "))
+        return fail(os_error(EPROTO, "ctr-scope gave another answer than a cgroup"));
+    return TRY(cgroup_mount()) + answer.substr(7);
 }
+
+Result<void> set_scope_properties(const std::string& cgroup, const std::vector<std::string>& properties) {
+    if (properties.empty())
+        return {};
+    std::vector<std::string> words{"--set", unit_of(cgroup)};
+    words.insert(words.end(), properties.begin(), properties.end());
+    return ask_helper(std::move(words));
+}
+
+Result<void> stop_scope(const std::string& cgroup) { return ask_helper({"--stop", unit_of(cgroup)}); }
 
 } // namespace ctrd::ctr_oci

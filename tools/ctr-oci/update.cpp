@@ -1,0 +1,47 @@
+// update: other limits for a container that is there already.
+#include "ctrd/base/file.hpp"
+#include "ctrd/oci/parse.hpp"
+#include "ctrd/runtime/cgroup.hpp"
+#include "tools/ctr-oci/commands.hpp"
+#include "tools/ctr-oci/launch.hpp"
+#include "tools/ctr-oci/limits.hpp"
+#include "tools/ctr-oci/log.hpp"
+#include "tools/ctr-oci/scope.hpp"
+#include "tools/ctr-oci/scope_properties.hpp"
+
+namespace ctrd::ctr_oci {
+namespace {
+
+Result<std::string> read_resources(const Options& options) {
+    if (options.resources_file.empty())
+        return resources_of_limits(options.limits);
+    if (options.resources_file == "-")
+        return read_all(STDIN_FILENO, oci::max_config_size).context("--resources: stdin");
+    return read_file(options.resources_file, oci::max_config_size);
+}
+
+} // namespace
+
+Result<int> update(const Options& options) {
+    const store::Records records = open_records(options);
+    const store::Record record = TRY(records.load(options.arguments.front()));
+    const auto status = records.status(record);
+    if (status == store::Status::stopped || status == store::Status::creating)
+        return fail(Error{std::errc::no_such_process, "container not running: '" + record.id + "'", ""});
+    if (record.cgroup.empty())
+        return fail(bad_input("container '" + record.id + "' has no cgroup of its own"));
+
+    const std::string text = TRY(read_resources(options));
+    const oci::Resources resources = TRY(oci::parse_resources(text, record.version).context("update"));
+    warn_of_ignored(options, resources);
+    const auto controls = TRY(oci::controls(resources, runtime::current_limits(record.cgroup)));
+    TRY_VOID(runtime::check_memory_usage(record.cgroup, resources.memory));
+    if (!record.cgroup_is_ours)
+        TRY_VOID(set_scope_properties(record.cgroup, scope_properties(controls)));
+    TRY_VOID(runtime::apply_controls(record.cgroup, controls));
+    if (!resources.devices.empty())
+        TRY_VOID(runtime::limit_devices(record.cgroup, resources.devices));
+    return 0;
+}
+
+} // namespace ctrd::ctr_oci
