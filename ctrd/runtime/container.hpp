@@ -99,10 +99,12 @@ struct ExecOptions {
     bool new_keyring{true};
     /// Nobody waits for it: it does not die with us.
     bool detached{false};
-    /// The profile, compiled already; instead of process.seccomp.
+    /// The process' profile, compiled already.
     const SeccompFilter* seccomp{nullptr};
     /// What a seccomp agent is told of the container.
     StateFacts state{};
+    /// The resctrl group of the container's processes.
+    std::optional<oci::IntelRdt> intel_rdt{};
 };
 
 /// Our child, in the container.

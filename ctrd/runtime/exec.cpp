@@ -2,6 +2,7 @@
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/runtime/container.hpp"
+#include "ctrd/runtime/intel_rdt.hpp"
 #include "ctrd/runtime/scheduling.hpp"
 #include "ctrd/runtime/spawn.hpp"
 
@@ -68,6 +69,21 @@ Result<void> join_for_children(ChildContext& context) {
     return {};
 }
 
+/// process.execCPUAffinity. None: as it is.
+Result<void> set_affinity(pid_t pid, const std::vector<unsigned>& cpus, const char* which) {
+    if (cpus.empty())
+        return {};
+    const std::size_t size = CPU_ALLOC_SIZE(cpus.back() + 1); // they are in order
+    std::vector<unsigned long> mask(size / sizeof(unsigned long));
+    for (const unsigned cpu : cpus)
+        CPU_SET_S(cpu, size, reinterpret_cast<cpu_set_t*>(mask.data()));
+    if (::sched_setaffinity(pid, size, reinterpret_cast<const cpu_set_t*>(mask.data())) < 0)
+        return fail(
+            os_error(errno, fmt::format("process.execCPUAffinity.{}: cannot set it", which),
+                     errno == EINVAL ? "none of these processors is there, or the cgroup leaves none of them" : ""));
+    return {};
+}
+
 bool has_no_room(const Error& error) {
     return error.code == std::errc::device_or_resource_busy || error.code == std::errc::operation_not_supported ||
            error.code == std::errc::no_such_file_or_directory;
@@ -94,6 +110,9 @@ Result<void> let_go(const CloneResult& child, int sync, const plan::ProcessPlan&
                     const Deadline& deadline) {
     TRY_VOID(set_limits(child.pid, process.process));
     TRY_VOID(set_scheduling(child.pid, process.process));
+    TRY_VOID(set_affinity(child.pid, process.process.exec_cpu_affinity.final, "final"));
+    if (options.intel_rdt)
+        TRY_VOID(follow_into_rdt(*options.intel_rdt, options.state.id, child.pid));
     TRY(await_exec({sync, nullptr, &process, child.pidfd.get(), child.pid, &options.state}, deadline));
     return {};
 }
@@ -103,9 +122,7 @@ Result<void> let_go(const CloneResult& child, int sync, const plan::ProcessPlan&
 Result<ExecProcess> exec_in(pid_t leader, int leader_pidfd, const plan::ProcessPlan& process,
                             const ExecOptions& options, std::chrono::milliseconds timeout) {
     const Deadline deadline{timeout};
-    PreparedProcess payload = TRY(prepare_process(process));
-    if (options.seccomp != nullptr)
-        payload.seccomp = *options.seccomp;
+    PreparedProcess payload = TRY(prepare_process(process, options.seccomp));
     const auto lifted = TRY(lift_descriptors(options.pass_fds));
     std::vector<int> passed;
     for (const UniqueFd& fd : lifted)
@@ -126,6 +143,7 @@ Result<ExecProcess> exec_in(pid_t leader, int leader_pidfd, const plan::ProcessP
     context.join_pidfd = leader_pidfd;
     context.join_flags = TRY(different_namespaces(leader));
     TRY_VOID(join_for_children(context));
+    TRY_VOID(set_affinity(0, process.process.exec_cpu_affinity.initial, "initial"));
     // Its neighbours can see the child from its birth: they must never be able to look into it (CVE-2019-5736).
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     CloneResult child = TRY(clone_into(leader, options, context));

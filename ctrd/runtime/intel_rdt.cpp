@@ -52,12 +52,16 @@ Result<void> write_schemata(const std::string& folder, const std::vector<std::st
     return {};
 }
 
+std::string folder_of(const oci::IntelRdt& rdt, const std::string& id) {
+    const std::string& name = rdt.clos_id.empty() ? id : rdt.clos_id;
+    return name == "/" ? mount_point : std::string{mount_point} + "/" + name;
+}
+
 } // namespace
 
 Result<std::string> join_rdt(const oci::IntelRdt& rdt, const std::string& id, pid_t pid) {
     TRY_VOID(check_mounted());
-    const std::string& name = rdt.clos_id.empty() ? id : rdt.clos_id;
-    const std::string folder = name == "/" ? mount_point : std::string{mount_point} + "/" + name;
+    const std::string folder = folder_of(rdt, id);
     const bool exists = ::access(folder.c_str(), F_OK) == 0;
     std::string to_remove;
     if (exists) {
@@ -86,6 +90,19 @@ Result<std::string> join_rdt(const oci::IntelRdt& rdt, const std::string& id, pi
             to_remove = monitor;
     }
     return to_remove;
+}
+
+Result<void> follow_into_rdt(const oci::IntelRdt& rdt, const std::string& id, pid_t pid) {
+    const std::string folder = folder_of(rdt, id);
+    TRY_VOID(write_control(folder + "/tasks", std::to_string(pid)).context("linux.intelRdt"));
+    if (rdt.monitoring)
+        TRY_VOID(write_control(folder + "/mon_groups/" + id + "/tasks", std::to_string(pid)).context("linux.intelRdt"));
+    return {};
+}
+
+Result<void> change_rdt(const oci::IntelRdt& rdt, const std::string& id, const std::vector<std::string>& schemata) {
+    TRY_VOID(check_mounted());
+    return write_schemata(folder_of(rdt, id), schemata);
 }
 
 void remove_rdt(const std::string& folder) noexcept {

@@ -12,6 +12,12 @@ namespace ctrd::runtime {
 /// container; empty: none.
 Result<std::string> join_rdt(const oci::IntelRdt& rdt, const std::string& id, pid_t pid);
 
+/// One more process into a group that join_rdt has put the container into.
+Result<void> follow_into_rdt(const oci::IntelRdt& rdt, const std::string& id, pid_t pid);
+
+/// Other schemata for the container's group.
+Result<void> change_rdt(const oci::IntelRdt& rdt, const std::string& id, const std::vector<std::string>& schemata);
+
 /// A folder that join_rdt returned. Its processes are gone by then.
 void remove_rdt(const std::string& folder) noexcept;
 

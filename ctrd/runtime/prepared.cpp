@@ -87,7 +87,7 @@ char* mutable_text(const std::string& text) {
 
 } // namespace
 
-Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan) {
+Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan, const SeccompFilter* compiled) {
     PreparedProcess result;
     for (const std::string& arg : plan.process.args)
         result.argv.push_back(mutable_text(arg));
@@ -98,7 +98,9 @@ Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan) {
     result.argv.push_back(nullptr);
     result.envp.push_back(nullptr);
     result.groups = plan.process.user.additional_gids;
-    if (plan.seccomp)
+    if (compiled != nullptr)
+        result.seccomp = *compiled;
+    else if (plan.seccomp)
         result.seccomp = TRY(cached_seccomp(*plan.seccomp, seccomp_cache_folder()));
     if (plan.memory_policy)
         result.memory_nodes = to_mask(plan.memory_policy->nodes);

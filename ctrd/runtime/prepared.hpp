@@ -38,7 +38,8 @@ struct Prepared {
 };
 
 Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup);
-Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan);
+/// `compiled`: the plan's profile, if somebody has it already.
+Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan, const SeccompFilter* compiled = nullptr);
 void add_listen_environment(PreparedProcess& process, std::size_t count, const std::string& names);
 
 } // namespace ctrd::runtime

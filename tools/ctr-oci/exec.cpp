@@ -73,10 +73,10 @@ Result<Terminal> prepare_terminal(const Options& options, bool wanted) {
     return terminal;
 }
 
-Result<plan::ProcessPlan> make_plan(const Options& options, const ExecBase& base, pid_t leader) {
-    oci::Process process = TRY(make_exec_process(options, base.process));
+Result<plan::ProcessPlan> make_plan(const Options& options, const oci::Spec& spec, pid_t leader) {
+    oci::Process process = TRY(make_exec_process(options, *spec.process));
     add_home(process, "/proc/" + std::to_string(leader) + "/root");
-    return plan::make_process_plan(process, base.common);
+    return plan::make_process_plan(process, spec);
 }
 
 } // namespace
@@ -94,9 +94,9 @@ Result<int> exec(const Options& options) {
     ExecBase base = TRY(load_exec_base(records.folder(id)));
     if (!options.process_file.empty()) {
         const std::string text = TRY(read_file(options.process_file, oci::max_config_size));
-        base.process = TRY(oci::parse_process(text).context("'" + options.process_file + "'"));
+        base.spec.process = TRY(oci::parse_process(text).context("'" + options.process_file + "'"));
     }
-    const plan::ProcessPlan process = TRY(make_plan(options, base, record.pid));
+    const plan::ProcessPlan process = TRY(make_plan(options, base.spec, record.pid));
     const Terminal terminal = TRY(prepare_terminal(options, process.process.terminal));
     const PidfdSocket pidfd_socket = TRY(PidfdSocket::connect(options.pidfd_socket));
     runtime::ExecOptions how;
@@ -109,6 +109,7 @@ Result<int> exec(const Options& options) {
     how.detached = options.detach;
     how.seccomp = base.seccomp ? &*base.seccomp : nullptr;
     how.state = facts_of(record);
+    how.intel_rdt = base.spec.intel_rdt;
 
     std::optional<Foreground> foreground;
     if (!options.detach)

@@ -10,12 +10,14 @@
 namespace ctrd::ctr_oci {
 namespace {
 
+using Json = nlohmann::json;
+
 constexpr std::size_t largest = 2 * oci::max_config_size;
 
-/// Then the process as JSON, then the program.
+/// Then a configuration that is cut down to what matters here, then the program.
 struct Header {
-    char magic[8]{'c', 't', 'r', 'e', 'x', 'e', 'c', '1'};
-    std::uint32_t process_size{0};
+    char magic[8]{'c', 't', 'r', 'e', 'x', 'e', 'c', '2'};
+    std::uint32_t config_size{0};
     std::uint32_t instructions{0};
     std::uint32_t flags{0};
     std::uint32_t has_filter{0};
@@ -30,38 +32,49 @@ std::optional<ExecBase> read_cached(const std::string& path) {
     std::memcpy(&header, text->data(), sizeof header);
     const std::size_t program_size = header.instructions * sizeof(sock_filter);
     if (std::memcmp(header.magic, expected.magic, sizeof header.magic) != 0 ||
-        text->size() != sizeof header + header.process_size + program_size)
+        text->size() != sizeof header + header.config_size + program_size)
         return std::nullopt;
-    auto process = oci::parse_process({text->data() + sizeof header, header.process_size});
-    if (!process)
+    auto spec = oci::parse({text->data() + sizeof header, header.config_size});
+    if (!spec)
         return std::nullopt;
-    ExecBase base{std::move(*process), {}, {}};
+    ExecBase base{std::move(*spec), {}};
     if (header.has_filter != 0) {
         auto& filter = base.seccomp.emplace();
         filter.flags = header.flags;
         filter.program.resize(header.instructions);
-        std::memcpy(filter.program.data(), text->data() + sizeof header + header.process_size, program_size);
+        std::memcpy(filter.program.data(), text->data() + sizeof header + header.config_size, program_size);
     }
     return base;
 }
 
-std::string to_text(const std::string& process, const std::optional<runtime::SeccompFilter>& filter) {
+/// The listener of a profile is needed still, its rules are not.
+std::string cut_down(const Json& config) {
+    Json result = Json::object();
+    for (const char* key : {"ociVersion", "process", "annotations"})
+        if (config.contains(key))
+            result[key] = config[key];
+    result["root"]["path"] = "/";
+    const Json linux_object = config.value("linux", Json::object());
+    for (const char* key : {"personality", "memoryPolicy", "intelRdt", "seccomp"})
+        if (linux_object.contains(key))
+            result["linux"][key] = linux_object[key];
+    if (result.contains("linux") && result["linux"].contains("seccomp"))
+        result["linux"]["seccomp"].erase("syscalls");
+    return result.dump();
+}
+
+std::string to_text(const std::string& config, const std::optional<runtime::SeccompFilter>& filter) {
     Header header;
-    header.process_size = static_cast<std::uint32_t>(process.size());
+    header.config_size = static_cast<std::uint32_t>(config.size());
     header.has_filter = filter ? 1 : 0;
     header.flags = filter ? filter->flags : 0;
     header.instructions = filter ? static_cast<std::uint32_t>(filter->program.size()) : 0;
     std::string text{reinterpret_cast<const char*>(&header), sizeof header};
-    text += process;
+    text += config;
     if (filter)
         text.append(reinterpret_cast<const char*>(filter->program.data()),
                     filter->program.size() * sizeof(sock_filter));
     return text;
-}
-
-bool is_more_than_a_process(const oci::Spec& spec) {
-    return spec.personality || spec.memory_policy || (spec.seccomp && oci::notifies(*spec.seccomp)) ||
-           spec.annotations.contains("run.oci.keep_original_groups");
 }
 
 } // namespace
@@ -72,18 +85,13 @@ Result<ExecBase> load_exec_base(const std::string& folder) {
         return std::move(*base);
     const std::string path = folder + "/config.json";
     const std::string text = TRY(read_file(path, oci::max_config_size));
-    const oci::Spec spec = TRY(oci::parse(text).context("'" + path + "'"));
-    if (!spec.process)
+    ExecBase base{TRY(oci::parse(text).context("'" + path + "'")), {}};
+    if (!base.spec.process)
         return fail(bad_input("'" + path + "' has no process"));
-    ExecBase base{*spec.process, {}, {}};
-    if (is_more_than_a_process(spec)) {
-        base.common = spec;
-        return base;
-    }
-    if (spec.seccomp)
-        base.seccomp = TRY(runtime::cached_seccomp(*spec.seccomp, runtime::seccomp_cache_folder()));
-    const auto document = nlohmann::json::parse(text, nullptr, false); // parsed above: it is an object with a process
-    [[maybe_unused]] auto written = write_atomic(cache, to_text(document["process"].dump(), base.seccomp), 0600);
+    if (base.spec.seccomp)
+        base.seccomp = TRY(runtime::cached_seccomp(*base.spec.seccomp, runtime::seccomp_cache_folder()));
+    const std::string config = cut_down(Json::parse(text)); // parsed above: it throws nothing
+    [[maybe_unused]] auto written = write_atomic(cache, to_text(config, base.seccomp), 0600);
     return base;
 }
 

@@ -10,13 +10,11 @@
 namespace ctrd::ctr_oci {
 
 struct ExecBase {
-    oci::Process process{};
-    std::optional<runtime::SeccompFilter> seccomp{}; // compiled; a profile with an agent is in `common`
-    oci::Spec common{};                              // what else every process of the container has; mostly nothing
+    oci::Spec spec{}; // the process, and what else of the configuration each of its processes has
+    std::optional<runtime::SeccompFilter> seccomp{};
 };
 
-/// From <folder>/exec, which is made of <folder>/config.json when it is not there, but for configurations with what it
-/// has no place for. Both are ours alone: the folder is
+/// From <folder>/exec, which is made of <folder>/config.json when it is not there. Both are ours alone: the folder is
 /// its owner's, 0700.
 Result<ExecBase> load_exec_base(const std::string& folder);
 

@@ -84,7 +84,7 @@ Result<oci::Process> make_exec_process(const Options& options, oci::Process proc
     if (!options.apparmor.empty())
         process.apparmor_profile = options.apparmor;
     if (!options.process_label.empty())
-        return fail(Error{std::errc::not_supported, "--process-label is not supported by this version of ctrd", ""});
+        process.selinux_label = options.process_label;
     if (options.no_new_privileges)
         process.no_new_privileges = *options.no_new_privileges;
     TRY_VOID(set_user(options, process.user));

@@ -192,10 +192,10 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
         ::fputs(plan::describe(bundle_->plan).c_str(), stderr);
     TRY_VOID(make_record());
     make_environment();
-    TRY_VOID(records_.reserve(record_.id));
-    reserved_ = true;
     controls_ = TRY(oci::controls(bundle_->plan.resources));
     warn_of_ignored(options_, bundle_->plan.resources);
+    TRY_VOID(records_.reserve(record_.id));
+    reserved_ = true;
     // Before anything else: whoever kills us can still be cleaned up after by what it says.
     TRY_VOID(records_.keep_config(record_.id, bundle_->text));
     if (options_.systemd_cgroup)

@@ -82,11 +82,19 @@ Result<std::string> resources_of_limits(const std::vector<std::pair<std::string,
     for (const auto& [option, value] : limits) {
         const auto limit = std::ranges::find(known, std::string_view{option}, &Limit::option);
         if (limit == known.end())
-            return fail(Error{std::errc::not_supported,
-                              "--" + option + ": the container was created without linux.intelRdt", ""});
+            continue; // of resctrl, not of the cgroup
         resources[limit->object][limit->property] = TRY(to_json(*limit, value).context("--" + option));
     }
     return resources.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::vector<std::string> schemata_of_limits(const std::vector<std::pair<std::string, std::string>>& limits) {
+    std::vector<std::string> lines;
+    for (const char* wanted : {"l3-cache-schema", "mem-bw-schema"})
+        for (const auto& [option, value] : limits)
+            if (option == wanted)
+                lines.push_back(value);
+    return lines;
 }
 
 } // namespace ctrd::ctr_oci

@@ -2,7 +2,9 @@
 #include "ctrd/base/file.hpp"
 #include "ctrd/oci/parse.hpp"
 #include "ctrd/runtime/cgroup.hpp"
+#include "ctrd/runtime/intel_rdt.hpp"
 #include "tools/ctr-oci/commands.hpp"
+#include "tools/ctr-oci/exec_base.hpp"
 #include "tools/ctr-oci/launch.hpp"
 #include "tools/ctr-oci/limits.hpp"
 #include "tools/ctr-oci/log.hpp"
@@ -18,6 +20,21 @@ Result<std::string> read_resources(const Options& options) {
     if (options.resources_file == "-")
         return read_all(STDIN_FILENO, oci::max_config_size).context("--resources: stdin");
     return read_file(options.resources_file, oci::max_config_size);
+}
+
+Result<void> update_rdt(const Options& options, const std::string& folder, const std::string& id) {
+    const auto schemata = schemata_of_limits(options.limits);
+    if (schemata.empty())
+        return {};
+    for (const std::string& line : schemata)
+        if (line.find('\n') != std::string::npos)
+            return fail(bad_input("a schema of resctrl is one line, not '" + line + "'"));
+    const ExecBase base = TRY(load_exec_base(folder));
+    if (!base.spec.intel_rdt)
+        return fail(Error{std::errc::not_supported,
+                          "--l3-cache-schema and --mem-bw-schema: the container was created without linux.intelRdt",
+                          ""});
+    return runtime::change_rdt(*base.spec.intel_rdt, id, schemata);
 }
 
 } // namespace
@@ -41,6 +58,7 @@ Result<int> update(const Options& options) {
     TRY_VOID(runtime::apply_controls(record.cgroup, controls));
     if (!resources.devices.empty())
         TRY_VOID(runtime::limit_devices(record.cgroup, resources.devices));
+    TRY_VOID(update_rdt(options, records.folder(record.id), record.id));
     return 0;
 }
 

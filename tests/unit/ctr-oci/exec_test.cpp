@@ -55,6 +55,7 @@ TEST_CASE("what the command line says wins", "[exec]") {
     options.no_new_privileges = true;
     options.tty = true;
     options.apparmor = "mine";
+    options.process_label = "label";
     const auto process = made(options);
     CHECK(process.cwd == "/tmp");
     CHECK(process.user.uid == 1000);
@@ -64,6 +65,7 @@ TEST_CASE("what the command line says wins", "[exec]") {
     CHECK(process.no_new_privileges);
     CHECK(process.terminal);
     CHECK(process.apparmor_profile == "mine");
+    CHECK(process.selinux_label == "label");
     options.user = "1:2";
     CHECK(made(options).user.gid == 2);
 }

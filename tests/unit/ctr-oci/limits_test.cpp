@@ -46,7 +46,9 @@ TEST_CASE("update's options are a linux.resources object", "[limits]") {
     CHECK(*ctr_oci::resources_of_limits({}) == "{}");
     CHECK_FALSE(ctr_oci::resources_of_limits({{"cpu-period", "x"}}).has_value());
     CHECK_FALSE(ctr_oci::resources_of_limits({{"memory", "64Q"}}).has_value());
-    CHECK_FALSE(ctr_oci::resources_of_limits({{"l3-cache-schema", "L3:0=f"}}).has_value());
+    CHECK(*ctr_oci::resources_of_limits({{"l3-cache-schema", "L3:0=f"}}) == "{}");
+    CHECK(ctr_oci::schemata_of_limits({{"mem-bw-schema", "MB:0=50"}, {"memory", "1"}, {"l3-cache-schema", "L3:0=f"}}) ==
+          Words{"L3:0=f", "MB:0=50"});
 }
 
 TEST_CASE("limits are the scope's properties", "[scope]") {
