@@ -49,17 +49,29 @@ Error bus_error(int r, const BusError& error, const std::string& doing) {
                                           : Error{static_cast<std::errc>(-r), doing + ": " + error.value.message, ""};
 }
 
+/// The system's manager for root, the user's own for others.
+std::string private_socket() {
+    if (::geteuid() == 0)
+        return "/run/systemd/private";
+    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    return (runtime == nullptr ? "/run/user/" + std::to_string(::geteuid()) : std::string{runtime}) +
+           "/systemd/private";
+}
+
 Result<Bus> connect() {
     sd_bus* raw = nullptr;
     int r = sd_bus_new(&raw);
     Bus bus{raw};
+    const std::string path = private_socket();
     if (r >= 0)
-        r = sd_bus_set_address(raw, "unix:path=/run/systemd/private");
+        r = sd_bus_set_address(raw, ("unix:path=" + path).c_str());
     if (r >= 0)
         r = sd_bus_start(raw);
     if (r < 0)
-        return fail(os_error(-r, "cannot reach systemd at '/run/systemd/private'",
-                             "--systemd-cgroup needs root and systemd as PID 1"));
+        return fail(os_error(-r, "cannot reach systemd at '" + path + "'",
+                             ::geteuid() == 0 ? "--systemd-cgroup needs systemd as PID 1"
+                                              : "--systemd-cgroup needs your own service manager: log in, or loginctl "
+                                                "enable-linger"));
     return bus;
 }
 

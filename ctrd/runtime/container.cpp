@@ -46,17 +46,6 @@ Result<void> make_time_namespace(const std::vector<oci::TimeOffset>& offsets) {
     return {};
 }
 
-Result<void> write_id_maps(pid_t pid, const plan::Plan& plan) {
-    if (plan.uid_mappings.empty())
-        return {};
-    const std::string folder = fmt::format("/proc/{}", pid);
-    if (::geteuid() != 0) // the kernel wants this from whoever maps without privileges
-        TRY_VOID(write_control(folder + "/setgroups", "deny"));
-    TRY_VOID(write_control(folder + "/uid_map", id_map_text(plan.uid_mappings)).context("linux.uidMappings"));
-    TRY_VOID(write_control(folder + "/gid_map", id_map_text(plan.gid_mappings)).context("linux.gidMappings"));
-    return {};
-}
-
 /// The last number of NSpid: what the process is called in its own pid namespace.
 Result<pid_t> pid_inside(pid_t pid) {
     const std::string status = TRY(read_file(fmt::format("/proc/{}/status", pid)));
@@ -174,7 +163,7 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     CloneResult child = TRY(clone_child(born, run_first_process, context));
     Container container{plan, options.state, child.pid, std::move(child.pidfd), std::move(pair.ours)};
     container.own_child_ = !options.as_sibling;
-    TRY_VOID(write_id_maps(child.pid, plan));
+    TRY_VOID(write_id_maps(child.pid, plan.uid_mappings, plan.gid_mappings));
     if (!context.sets_limits)
         TRY_VOID(set_limits(child.pid, plan.process.process));
     TRY_VOID(set_scheduling(child.pid, plan.process.process));

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <spawn.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -46,6 +47,33 @@ Result<UniqueFd> make_user_namespace(const plan::IdMap& map) {
     return opened;
 }
 
+bool is_only(const std::vector<oci::IdMapping>& mappings, std::uint32_t id) {
+    return mappings.size() == 1 && mappings.front().size == 1 && mappings.front().host_id == id;
+}
+
+/// These are set-uid programs of the host (package uidmap).
+Result<void> run_map_helper(const std::string& name, pid_t pid, const std::vector<oci::IdMapping>& mappings) {
+    std::vector<std::string> words{name, std::to_string(pid)};
+    for (const auto& mapping : mappings)
+        for (const std::uint32_t number : {mapping.container_id, mapping.host_id, mapping.size})
+            words.push_back(std::to_string(number));
+    std::vector<char*> argv;
+    for (std::string& word : words)
+        argv.push_back(word.data());
+    argv.push_back(nullptr);
+    char* no_environment = nullptr;
+    pid_t helper = -1;
+    const std::string path = "/usr/bin/" + name;
+    if (const int err = ::posix_spawn(&helper, path.c_str(), nullptr, nullptr, argv.data(), &no_environment); err != 0)
+        return fail(
+            os_error(err, "cannot run '" + path + "'",
+                     "mapping more than yourself takes it (package uidmap) and a range in /etc/subuid, /etc/subgid"));
+    if (const int status = TRY(wait_exit(helper)); status != 0)
+        return fail(Error{std::errc::operation_not_permitted, fmt::format("'{}' exited with status {}", path, status),
+                          "/etc/subuid and /etc/subgid say which ids you may map"});
+    return {};
+}
+
 } // namespace
 
 std::string id_map_text(const std::vector<oci::IdMapping>& mappings) {
@@ -53,6 +81,21 @@ std::string id_map_text(const std::vector<oci::IdMapping>& mappings) {
     for (const auto& mapping : mappings)
         text += fmt::format("{} {} {}\n", mapping.container_id, mapping.host_id, mapping.size);
     return text;
+}
+
+Result<void> write_id_maps(pid_t pid, const std::vector<oci::IdMapping>& uids,
+                           const std::vector<oci::IdMapping>& gids) {
+    if (uids.empty())
+        return {};
+    const std::string folder = fmt::format("/proc/{}", pid);
+    if (::geteuid() != 0 && !(is_only(uids, ::geteuid()) && is_only(gids, ::getegid()))) {
+        TRY_VOID(run_map_helper("newuidmap", pid, uids).context("linux.uidMappings"));
+        return run_map_helper("newgidmap", pid, gids).context("linux.gidMappings");
+    }
+    if (::geteuid() != 0) // the kernel wants this from whoever maps without privileges
+        TRY_VOID(write_control(folder + "/setgroups", "deny"));
+    TRY_VOID(write_control(folder + "/uid_map", id_map_text(uids)).context("linux.uidMappings"));
+    return write_control(folder + "/gid_map", id_map_text(gids)).context("linux.gidMappings");
 }
 
 Result<int> MappedNamespaces::find(const plan::IdMap& map) {

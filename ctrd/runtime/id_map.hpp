@@ -4,10 +4,16 @@
 #include "ctrd/base/fd.hpp"
 #include "ctrd/plan/plan.hpp"
 
+#include <sys/types.h>
+
 namespace ctrd::runtime {
 
 /// The lines of uid_map and gid_map (user_namespaces(7)).
 std::string id_map_text(const std::vector<oci::IdMapping>& mappings);
+
+/// Into the user namespace of `pid`. Who is not root may map just himself; for more newuidmap(1) and newgidmap(1)
+/// decide by /etc/subuid and /etc/subgid. Nothing where there are no mappings.
+Result<void> write_id_maps(pid_t pid, const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids);
 
 /// A user namespace for each mapping that was asked for; several mounts usually share one.
 class MappedNamespaces {

@@ -38,9 +38,13 @@ int set_mount_attributes(int tree, const plan::MountAttributes& attributes) noex
         change(tree, attributes.set_recursive, attributes.clear_recursive, 0, true) < 0)
         return -1;
     for (const std::uint64_t flags : attributes.propagation)
-        if (change(tree, 0, 0, flags & ~std::uint64_t{MS_REC}, (flags & MS_REC) != 0) < 0)
+        if (set_propagation(tree, flags) < 0)
             return -1;
     return 0;
+}
+
+int set_propagation(int tree, std::uint64_t flags) noexcept {
+    return change(tree, 0, 0, flags & ~std::uint64_t{MS_REC}, (flags & MS_REC) != 0);
 }
 
 int make_read_only(int tree, bool recursive) noexcept { return change(tree, MOUNT_ATTR_RDONLY, 0, 0, recursive); }

@@ -25,6 +25,9 @@ int write_proc(const char* path, const char* data, std::size_t size) noexcept;
 /// A second, detached mount of what `fd` (O_PATH will do) shows.
 int clone_mount(int fd, bool recursive) noexcept;
 
+/// MS_SLAVE, MS_REC|MS_PRIVATE, ... 0 or -1.
+int set_propagation(int tree, std::uint64_t flags) noexcept;
+
 /// Attaches a detached mount on the file or folder that `target` is open on.
 int attach(int tree, int target) noexcept;
 

@@ -19,7 +19,19 @@ Result<void> set_attributes(int tree, const plan::MountAttributes& attributes, c
     return {};
 }
 
+/// For the message, and for its kind: what is there for the child to clone.
+Result<Source> look_at(const std::string& path) {
+    struct stat st {};
+    if (::stat(path.c_str(), &st) < 0)
+        return fail(os_error(errno, "'" + path + "'"));
+    Source source;
+    source.is_folder = S_ISDIR(st.st_mode);
+    return source;
+}
+
 Result<Source> clone_tree(const std::string& path, bool recursive, const plan::MountAttributes& attributes) {
+    if (::geteuid() != 0)
+        return look_at(path);
     Source source;
     const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
     source.tree = UniqueFd{::open_tree(AT_FDCWD, path.c_str(), flags)};
@@ -48,6 +60,8 @@ struct Open {
     }
     Result<Source> operator()(const plan::BindMount& step) const {
         auto source = clone_tree(step.host_source, step.recursive, step.attributes);
+        if (source && step.id_map && !source->tree)
+            return fail(os_error(EPERM, plan::describe(step), "id-mapped mounts take root"));
         if (source && step.id_map)
             if (auto mapped = map_ids(source->tree.get(), *step.id_map, namespaces); !mapped)
                 return fail(std::move(mapped).context(plan::describe(step)).error());
@@ -119,6 +133,7 @@ void add_listen_environment(PreparedProcess& process, std::size_t count, const s
 
 Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup) {
     Prepared result;
+    result.cgroup = cgroup;
     MappedNamespaces namespaces;
     TRY_VOID(check_labels(plan));
     result.sources.reserve(plan.steps.size());

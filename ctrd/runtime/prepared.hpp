@@ -12,7 +12,8 @@
 
 namespace ctrd::runtime {
 
-/// A detached mount for a BindMount, BindCgroup or AttachRootfs step; other steps have none.
+/// A detached mount for a BindMount, BindCgroup or AttachRootfs step; other steps have none. Nor has any of an
+/// unprivileged caller: the child, who has the right to clone mounts once it is in its namespaces, does that itself.
 struct Source {
     UniqueFd tree{};
     bool is_folder{false};
@@ -31,6 +32,7 @@ struct PreparedProcess {
 };
 
 struct Prepared {
+    std::string cgroup{};
     std::vector<Source> sources{}; // one per step
     PreparedProcess process{};
     std::vector<PreparedHook> container_hooks{};

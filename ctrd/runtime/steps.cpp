@@ -50,7 +50,19 @@ int attach_and_close(int tree, int target) noexcept {
     return err;
 }
 
+/// What the parent has cloned, or else a clone of our own.
+int take_tree(const Source& source, const char* path, bool recursive,
+              const plan::MountAttributes* attributes) noexcept {
+    if (source.tree)
+        return source.tree.get();
+    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
+    const int tree = ::open_tree(AT_FDCWD, path, flags);
+    return tree >= 0 && attributes != nullptr && set_mount_attributes(tree, *attributes) < 0 ? -1 : tree;
+}
+
 int attach_at(const ChildContext& context, int tree, const char* path, bool is_folder) noexcept {
+    if (tree < 0)
+        return errno;
     const int target = mount_point(context, path, is_folder);
     if (target < 0)
         return errno;
@@ -125,7 +137,9 @@ struct Apply {
     /// Attached on top of "/": the one folder that exists everywhere and that a mapped root may always pass through.
     /// Paths below are relative to the descriptor, the host's own paths still begin at the old root underneath.
     int operator()(const plan::AttachRootfs& step) const noexcept {
-        context.root = source.tree.get();
+        context.root = take_tree(source, step.host_path.c_str(), true, nullptr);
+        if (context.root < 0 || (!source.tree && set_propagation(context.root, step.propagation | MS_REC) < 0))
+            return errno;
         const char* place = step.in_place ? step.host_path.c_str() : "/";
         const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
         return ::move_mount(context.root, "", AT_FDCWD, place, flags) < 0 ? errno : 0;
@@ -155,11 +169,13 @@ struct Apply {
     }
 
     int operator()(const plan::BindMount& step) const noexcept {
-        return attach_at(context, source.tree.get(), step.destination.c_str(), source.is_folder);
+        return attach_at(context, take_tree(source, step.host_source.c_str(), step.recursive, &step.attributes),
+                         step.destination.c_str(), source.is_folder);
     }
 
     int operator()(const plan::BindCgroup& step) const noexcept {
-        return attach_at(context, source.tree.get(), step.destination.c_str(), true);
+        const char* cgroup = context.prepared->cgroup.c_str();
+        return attach_at(context, take_tree(source, cgroup, false, &step.attributes), step.destination.c_str(), true);
     }
 
     int operator()(const plan::MakeDevice& step) const noexcept {

@@ -5,6 +5,7 @@
 #include "ctrd/oci/parse.hpp"
 #include "ctrd/runtime/cgroup.hpp"
 #include "ctrd/runtime/intel_rdt.hpp"
+#include "tools/ctr-oci/container_cgroup.hpp"
 #include "tools/ctr-oci/environment.hpp"
 #include "tools/ctr-oci/log.hpp"
 #include "tools/ctr-oci/scope_properties.hpp"
@@ -76,46 +77,6 @@ Result<UniqueFd> make_start_socket(const std::string& folder) {
 /// The deletion goes on; the caller must hear of it all the same.
 void warn(const Error& error) { std::fprintf(stderr, "ctr-oci: warning: %s\n", to_text(error).c_str()); }
 
-/// Below the root of the hierarchy.
-std::string cgroup_path(const oci::Spec& spec, const std::string& id) {
-    if (spec.cgroups_path.empty())
-        return "/ctr-oci-" + id;
-    return spec.cgroups_path.starts_with('/') ? spec.cgroups_path : "/" + spec.cgroups_path;
-}
-
-/// What is in a container's cgroup ends with the container: nobody else's processes may be there.
-Result<void> check_unused(const std::string& path) {
-    const std::string folder = TRY(cgroup_mount()) + path;
-    if (::access(folder.c_str(), F_OK) < 0)
-        return {};
-    const auto processes = runtime::processes_in(folder);
-    if (!processes || processes->empty())
-        return {};
-    return fail(Error{std::errc::device_or_resource_busy,
-                      fmt::format("linux.cgroupsPath: the cgroup '{}' has {} processes in it already", folder,
-                                  processes->size()),
-                      "a container needs one of its own: name another, or leave it out"});
-}
-
-/// Of a container whose creator was killed before it could write its record. A scope (slice:prefix:name) goes by itself.
-void find_cgroup(store::Record& record, const oci::Spec& spec) {
-    const auto mount = cgroup_mount();
-    if (!mount || !record.cgroup.empty() || spec.cgroups_path.find(':') != std::string::npos)
-        return;
-    record.cgroup = *mount + cgroup_path(spec, record.id);
-    record.cgroup_is_ours = true;
-}
-
-Result<void> remove_cgroup_of(const store::Record& record) {
-    if (record.cgroup.empty())
-        return {};
-    if (record.cgroup_is_ours && (::rmdir(record.cgroup.c_str()) == 0 || errno == ENOENT))
-        return {}; // nobody was left in it
-    // cgroup.kill also takes what the payload left running; a plain rmdir would only fail on it.
-    [[maybe_unused]] auto killed = runtime::kill_cgroup(record.cgroup);
-    return record.cgroup_is_ours ? runtime::remove_cgroup(record.cgroup) : Result<void>{};
-}
-
 } // namespace
 
 store::Records open_records(const Options& options) {
@@ -171,14 +132,12 @@ Result<void> Launch::request_scope() {
 }
 
 Result<void> Launch::make_cgroup() {
-    if (options_.systemd_cgroup) {
+    if (options_.systemd_cgroup)
         record_.cgroup = TRY(scope_->await());
-    } else {
-        const std::string path = cgroup_path(bundle_->spec, record_.id);
-        TRY_VOID(check_unused(path));
-        record_.cgroup = TRY(runtime::create_cgroup(path));
-        record_.cgroup_is_ours = true;
-    }
+    else
+        TRY_VOID(make_own_cgroup(record_, bundle_->spec, options_, controls_.empty()));
+    if (record_.cgroup.empty())
+        return {}; // without the right to make one it stays in ours
     TRY_VOID(runtime::apply_controls(record_.cgroup, controls_));
     if (bundle_->plan.limit_devices)
         TRY_VOID(runtime::limit_devices(record_.cgroup, bundle_->plan.resources.devices));

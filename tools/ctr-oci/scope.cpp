@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -59,7 +60,10 @@ Result<Helper> start_helper(std::vector<std::string> words) {
     for (std::string& word : words)
         argv.push_back(word.data());
     argv.push_back(nullptr);
-    std::array<char*, 1> envp{nullptr};
+    // Where a user's own service manager listens; nothing else of our environment concerns the helper.
+    const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
+    std::string runtime = std::string{"XDG_RUNTIME_DIR="} + (runtime_dir == nullptr ? "" : runtime_dir);
+    std::array<char*, 2> envp{runtime_dir == nullptr ? nullptr : runtime.data(), nullptr};
     Helper helper{-1, std::move(pair.ours)};
     const int err =
         ::posix_spawn(&helper.pid, CTRD_LIBEXECDIR "/ctr-scope", &actions, nullptr, argv.data(), envp.data());

@@ -1,0 +1,87 @@
+#include "tools/ctr-oci/container_cgroup.hpp"
+
+#include "ctrd/base/process.hpp"
+#include "ctrd/runtime/cgroup.hpp"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace ctrd::ctr_oci {
+namespace {
+
+/// Below the root of the hierarchy: for root there, for others below the cgroup they are in, which may be theirs.
+Result<std::string> cgroup_path(const oci::Spec& spec, const std::string& id) {
+    if (!spec.cgroups_path.empty())
+        return spec.cgroups_path.starts_with('/') ? spec.cgroups_path : "/" + spec.cgroups_path;
+    const std::string name = "/ctr-oci-" + id;
+    if (::geteuid() == 0)
+        return name;
+    const std::string own = TRY(cgroup_of(::getpid()));
+    return own == "/" ? name : own + name;
+}
+
+/// What is in a container's cgroup ends with the container: nobody else's processes may be there.
+Result<void> check_unused(const std::string& path) {
+    const std::string folder = TRY(cgroup_mount()) + path;
+    if (::access(folder.c_str(), F_OK) < 0)
+        return {};
+    const auto processes = runtime::processes_in(folder);
+    if (!processes || processes->empty())
+        return {};
+    return fail(Error{
+        std::errc::device_or_resource_busy,
+        fmt::format("linux.cgroupsPath: the cgroup '{}' has {} processes in it already", folder, processes->size()),
+        "a container needs one of its own: name another, or leave it out"});
+}
+
+bool lacks_the_right(const Error& error) {
+    return error.code == std::errc::permission_denied || error.code == std::errc::operation_not_permitted ||
+           error.code == std::errc::read_only_file_system;
+}
+
+} // namespace
+
+Result<void> make_own_cgroup(store::Record& record, const oci::Spec& spec, const Options& options,
+                             bool without_limits) {
+    const std::string path = TRY(cgroup_path(spec, record.id));
+    TRY_VOID(check_unused(path));
+    auto made = runtime::create_cgroup(path);
+    if (made) {
+        record.cgroup = std::move(*made);
+        record.cgroup_is_ours = true;
+        return {};
+    }
+    const bool may_go_without =
+        options.rootless == Rootless::yes || (options.rootless == Rootless::automatic && ::geteuid() != 0);
+    if (may_go_without && without_limits && lacks_the_right(made.error()))
+        return {};
+    if (may_go_without && lacks_the_right(made.error()) && made.error().hint.empty())
+        made.error().hint = "limits need a cgroup of your own: systemd-run --user --scope -p Delegate=yes ctr-oci ...";
+    return fail(std::move(made).error());
+}
+
+void find_cgroup(store::Record& record, const oci::Spec& spec) {
+    const auto mount = cgroup_mount();
+    if (!mount || !record.cgroup.empty() || spec.cgroups_path.find(':') != std::string::npos)
+        return;
+    const auto path = cgroup_path(spec, record.id);
+    if (!path)
+        return;
+    record.cgroup = *mount + *path;
+    record.cgroup_is_ours = true;
+}
+
+Result<void> remove_cgroup_of(const store::Record& record) {
+    if (record.cgroup.empty())
+        return {};
+    if (record.cgroup_is_ours && (::rmdir(record.cgroup.c_str()) == 0 || errno == ENOENT))
+        return {}; // nobody was left in it
+    // cgroup.kill also takes what the payload left running; a plain rmdir would only fail on it.
+    [[maybe_unused]] auto killed = runtime::kill_cgroup(record.cgroup);
+    return record.cgroup_is_ours ? runtime::remove_cgroup(record.cgroup) : Result<void>{};
+}
+
+} // namespace ctrd::ctr_oci

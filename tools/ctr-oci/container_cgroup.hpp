@@ -1,0 +1,21 @@
+// Where a container's cgroup is, without systemd's help: made, found again and removed.
+#pragma once
+
+#include "ctrd/oci/spec.hpp"
+#include "ctrd/store/records.hpp"
+#include "tools/ctr-oci/options.hpp"
+
+namespace ctrd::ctr_oci {
+
+/// Makes it and writes it into the record. Who has no right to make one, and is not asked for limits, goes on without
+/// (--rootless): then the record names none.
+Result<void> make_own_cgroup(store::Record& record, const oci::Spec& spec, const Options& options, bool without_limits);
+
+/// Of a container whose creator was killed before it could write its record. A scope (slice:prefix:name) goes by
+/// itself.
+void find_cgroup(store::Record& record, const oci::Spec& spec);
+
+/// Kills what is left in it. One that is not ours (a scope) systemd removes.
+Result<void> remove_cgroup_of(const store::Record& record);
+
+} // namespace ctrd::ctr_oci
