@@ -91,13 +91,14 @@ Result<void> check_unused(const std::string& path) {
     const auto processes = runtime::processes_in(folder);
     if (!processes || processes->empty())
         return {};
-    return fail(Error{std::errc::device_or_resource_busy,
-                      fmt::format("linux.cgroupsPath: the cgroup '{}' has {} processes in it already", folder,
-                                  processes->size()),
-                      "a container needs one of its own: name another, or leave it out"});
+    return fail(Error{
+        std::errc::device_or_resource_busy,
+        fmt::format("linux.cgroupsPath: the cgroup '{}' has {} processes in it already", folder, processes->size()),
+        "a container needs one of its own: name another, or leave it out"});
 }
 
-/// Of a container whose creator was killed before it could write its record. A scope (slice:prefix:name) goes by itself.
+/// Of a container whose creator was killed before it could write its record. A scope (slice:prefix:name) goes by
+/// itself.
 void find_cgroup(store::Record& record, const oci::Spec& spec) {
     const auto mount = cgroup_mount();
     if (!mount || !record.cgroup.empty() || spec.cgroups_path.find(':') != std::string::npos)
