@@ -23,6 +23,7 @@ constexpr std::array commands{
     Entry{"delete", ctr_oci::remove, false},   Entry{"list", ctr_oci::list, false},
     Entry{"ps", ctr_oci::ps, false},           Entry{"pause", ctr_oci::pause, false},
     Entry{"resume", ctr_oci::resume, false},   Entry{"update", ctr_oci::update, false},
+    Entry{"events", ctr_oci::events, false},   Entry{"features", ctr_oci::features, false},
     Entry{"spec", ctr_oci::write_spec, false},
 };
 
