@@ -83,21 +83,18 @@ std::string cgroup_path(const oci::Spec& spec, const std::string& id) {
     return spec.cgroups_path.starts_with('/') ? spec.cgroups_path : "/" + spec.cgroups_path;
 }
 
-/// What is in a container's cgroup ends with the container: nobody else's processes may be there.
-Result<void> check_unused(const std::string& path) {
-    const std::string folder = TRY(cgroup_mount()) + path;
-    if (::access(folder.c_str(), F_OK) < 0)
+/// To be asked before there is a record: whoever finds one without a cgroup takes this one for the container's.
+Result<void> check_cgroup(const oci::Spec& spec, const std::string& id, bool systemd) {
+    if (!systemd)
+        return runtime::check_unused(cgroup_path(spec, id));
+    if (spec.cgroups_path.empty() || spec.cgroups_path.find(':') != std::string::npos)
         return {};
-    const auto processes = runtime::processes_in(folder);
-    if (!processes || processes->empty())
-        return {};
-    return fail(Error{std::errc::device_or_resource_busy,
-                      fmt::format("linux.cgroupsPath: the cgroup '{}' has {} processes in it already", folder,
-                                  processes->size()),
-                      "a container needs one of its own: name another, or leave it out"});
+    return fail(bad_input("linux.cgroupsPath '" + spec.cgroups_path +
+                          "' is not slice:prefix:name, as --systemd-cgroup wants it"));
 }
 
-/// Of a container whose creator was killed before it could write its record. A scope (slice:prefix:name) goes by itself.
+/// Of a container whose creator was killed before it could write its record. A scope (slice:prefix:name) goes by
+/// itself.
 void find_cgroup(store::Record& record, const oci::Spec& spec) {
     const auto mount = cgroup_mount();
     if (!mount || !record.cgroup.empty() || spec.cgroups_path.find(':') != std::string::npos)
@@ -174,9 +171,7 @@ Result<void> Launch::make_cgroup() {
     if (options_.systemd_cgroup) {
         record_.cgroup = TRY(scope_->await());
     } else {
-        const std::string path = cgroup_path(bundle_->spec, record_.id);
-        TRY_VOID(check_unused(path));
-        record_.cgroup = TRY(runtime::create_cgroup(path));
+        record_.cgroup = TRY(runtime::create_cgroup(cgroup_path(bundle_->spec, record_.id)));
         record_.cgroup_is_ours = true;
     }
     TRY_VOID(runtime::apply_controls(record_.cgroup, controls_));
@@ -194,6 +189,7 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     make_environment();
     controls_ = TRY(oci::controls(bundle_->plan.resources));
     warn_of_ignored(options_, bundle_->plan.resources);
+    TRY_VOID(check_cgroup(bundle_->spec, record_.id, options_.systemd_cgroup));
     TRY_VOID(records_.reserve(record_.id));
     reserved_ = true;
     // Before anything else: whoever kills us can still be cleaned up after by what it says.
