@@ -28,7 +28,9 @@ Result<std::vector<OpenNamespace>> open_namespaces(const std::vector<plan::JoinN
     std::vector<OpenNamespace> result;
     for (const auto& join : joins)
         result.push_back({static_cast<int>(join.clone_flag),
-                          TRY(open_at(AT_FDCWD, join.host_path, O_RDONLY).context("linux.namespaces")), &join});
+                          TRY(open_at(AT_FDCWD, join.host_path, O_RDONLY | O_NONBLOCK | O_NOCTTY) // a FIFO's would wait
+                                  .context("linux.namespaces")),
+                          &join});
     // Rights over the others come from the host's user namespace: it is left last.
     std::ranges::stable_partition(result, [](const auto& ns) { return ns.clone_flag != CLONE_NEWUSER; });
     return result;
