@@ -17,6 +17,20 @@ Error bad_input(std::string_view message, std::string_view hint) {
     return {std::errc::invalid_argument, std::string{message}, std::string{hint}};
 }
 
+std::string printable(std::string_view text) {
+    constexpr std::size_t longest = 4096;
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string result;
+    for (const char c : text.substr(0, longest)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= ' ' && byte != 0x7f)
+            result += c;
+        else
+            result += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    }
+    return text.size() > longest ? result + "..." : result;
+}
+
 std::string to_text(const Error& error) {
     return error.hint.empty() ? error.message : error.message + "\n  hint: " + error.hint;
 }

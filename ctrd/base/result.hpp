@@ -21,6 +21,9 @@ Error os_error(int err, std::string_view doing, std::string_view hint = {});
 Error bad_input(std::string_view message, std::string_view hint = {});
 /// The text of an errno value; thread-safe, never empty.
 std::string errno_text(int err);
+/// One line that can be shown anywhere: control characters, which a configuration may hold and a terminal obeys, as
+/// \xNN, and what is longer than anybody reads cut off.
+std::string printable(std::string_view text);
 /// "message" or "message\n  hint: ...", as printed after a program's name.
 std::string to_text(const Error& error);
 

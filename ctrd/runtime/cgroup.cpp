@@ -61,10 +61,21 @@ std::vector<std::string> subfolders(const std::string& folder) {
 
 } // namespace
 
+Result<void> check_unused(const std::string& path) {
+    const std::string padded = path + "/";
+    if (padded.find("/../") != std::string::npos || padded.find("/./") != std::string::npos)
+        return fail(bad_input("linux.cgroupsPath '" + path + "' holds '.' or '..'"));
+    if (path.find_first_not_of('/') == std::string::npos)
+        return fail(bad_input("linux.cgroupsPath '" + path + "' is the root of all cgroups", "name one below it"));
+    const auto events = read_file(TRY(cgroup_mount()) + path + "/cgroup.events");
+    if (events && events->find("populated 1") != std::string::npos)
+        return fail(bad_input("linux.cgroupsPath: there are processes in '" + path + "' already",
+                              "delete the container that they are of, or name another path"));
+    return {};
+}
+
 Result<std::string> create_cgroup(const std::string& path) {
     const std::string mount = TRY(cgroup_mount());
-    if (path.find("/../") != std::string::npos || path.ends_with("/.."))
-        return fail(bad_input("linux.cgroupsPath '" + path + "' holds '..'"));
     std::string folder = mount;
     std::size_t at = 0;
     while (at < path.size()) {

@@ -9,6 +9,10 @@
 
 namespace ctrd::runtime {
 
+/// Refuses what may not become a container's cgroup, since what is in it would be limited, killed and removed with the
+/// container: the root, and one where processes are.
+Result<void> check_unused(const std::string& path);
+
 /// The folder of `path` below the mount, made with its parents. Returns the absolute path.
 Result<std::string> create_cgroup(const std::string& path);
 

@@ -28,7 +28,9 @@ Result<std::vector<OpenNamespace>> open_namespaces(const std::vector<plan::JoinN
     std::vector<OpenNamespace> result;
     for (const auto& join : joins)
         result.push_back({static_cast<int>(join.clone_flag),
-                          TRY(open_at(AT_FDCWD, join.host_path, O_RDONLY).context("linux.namespaces")), &join});
+                          TRY(open_at(AT_FDCWD, join.host_path, O_RDONLY | O_NONBLOCK | O_NOCTTY) // a FIFO's would wait
+                                  .context("linux.namespaces")),
+                          &join});
     // Rights over the others come from the host's user namespace: it is left last.
     std::ranges::stable_partition(result, [](const auto& ns) { return ns.clone_flag != CLONE_NEWUSER; });
     return result;
@@ -184,10 +186,9 @@ Result<void> Container::go(std::chrono::milliseconds timeout) {
     return {};
 }
 
-Result<void> await_start(int connection, const plan::Plan& plan, pid_t pid, const StateFacts& state,
+Result<void> await_start(const Waiting& waiting, const plan::Plan& plan, const StateFacts& state,
                          std::chrono::milliseconds timeout) {
-    const UniqueFd pidfd = TRY(open_pidfd(pid));
-    TRY(await_exec({connection, &plan, &plan.process, pidfd.get(), pid, &state},
+    TRY(await_exec({waiting.connection, &plan, &plan.process, waiting.pidfd, waiting.pid, &state},
                    Deadline{timeout + time_for(plan.hooks)}, true));
     return {};
 }

@@ -82,9 +82,14 @@ private:
     bool released_{false};
 };
 
-/// `ctr-oci start`: over the connection to the start socket, until the execve of `pid`, the payload's process, has
-/// succeeded.
-Result<void> await_start(int connection, const plan::Plan& plan, pid_t pid, const StateFacts& state,
+/// `ctr-oci start`: over the connection to the start socket, until the execve of the payload's process has succeeded.
+/// Its pidfd was opened before the connection was made: afterwards it may be gone at any moment.
+struct Waiting {
+    int connection{-1};
+    pid_t pid{0};
+    int pidfd{-1};
+};
+Result<void> await_start(const Waiting& waiting, const plan::Plan& plan, const StateFacts& state,
                          std::chrono::milliseconds timeout);
 
 /// What `exec` adds to a running container: one more process with the container's own rights.

@@ -317,8 +317,8 @@ void become_payload(ChildContext& context) noexcept {
     must(IdentityStep::memory_policy, set_memory_policy(context));
     ::umask(process.user.umask.value_or(0022));
     must(IdentityStep::cwd, enter_cwd(context));
-    set_limits(context);
     must(IdentityStep::descriptors, arrange_descriptors(context)); // before a profile that may forbid it
+    set_limits(context);
     // Loading a filter takes CAP_SYS_ADMIN or no_new_privs: without the latter it comes before the former is dropped.
     must(IdentityStep::bind_filter, intercept_bind(context));
     if (!process.no_new_privileges)

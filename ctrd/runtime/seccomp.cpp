@@ -106,6 +106,17 @@ Result<void> add_architectures(void* filter, const std::vector<std::string>& nam
     return {};
 }
 
+/// Each name with arguments becomes an instruction at least. More than the kernel takes would keep the library busy for
+/// minutes, since its time grows with their square.
+Result<void> check_size(const oci::Seccomp& seccomp) {
+    std::size_t least = 0;
+    for (const auto& rule : seccomp.rules)
+        least += rule.args.empty() ? 0 : rule.names.size();
+    if (least > BPF_MAXINSNS)
+        return fail(bad_input("linux.seccomp: the profile is too long for the kernel"));
+    return {};
+}
+
 Result<void> add_rule(void* filter, std::uint32_t act, const oci::SeccompRule& rule) {
     std::vector<scmp_arg_cmp> args;
     bool same_argument_twice = false;
@@ -151,6 +162,7 @@ Result<std::vector<sock_filter>> export_program(void* filter) {
 } // namespace
 
 Result<SeccompFilter> compile_seccomp(const oci::Seccomp& seccomp) {
+    TRY_VOID(check_size(seccomp));
     const std::uint32_t default_action = TRY(action(seccomp.default_action, seccomp.default_errno_ret));
     const Filter filter{::seccomp_init(default_action)};
     if (!filter)

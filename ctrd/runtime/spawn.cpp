@@ -144,6 +144,8 @@ template <class Run> Result<CloneResult> clone_here(std::uint64_t flags, int cgr
                                             : ""));
     }
     if (pid == 0) {
+        if (cgroup >= 0) // the one folder of the host that it holds: none may be there when it has neighbours
+            ::close(cgroup);
         run();
         ::_exit(127);
     }
@@ -260,10 +262,7 @@ Result<CloneResult> clone_child(const CloneOptions& options, void (*entry)(Child
         return clone_through_middle(options, folder.get(), entry, context);
     Visit visit;
     TRY_VOID(visit.join(options.joins));
-    return clone_here(options.flags, folder.get(), options.as_sibling, [&] {
-        folder = UniqueFd{}; // the one folder of the host that the child holds: none may be there among its neighbours
-        entry(context);
-    });
+    return clone_here(options.flags, folder.get(), options.as_sibling, [&] { entry(context); });
 }
 
 Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds) {

@@ -23,20 +23,6 @@ Result<std::string> cgroup_path(const oci::Spec& spec, const std::string& id) {
     return own == "/" ? name : own + name;
 }
 
-/// What is in a container's cgroup ends with the container: nobody else's processes may be there.
-Result<void> check_unused(const std::string& path) {
-    const std::string folder = TRY(cgroup_mount()) + path;
-    if (::access(folder.c_str(), F_OK) < 0)
-        return {};
-    const auto processes = runtime::processes_in(folder);
-    if (!processes || processes->empty())
-        return {};
-    return fail(Error{
-        std::errc::device_or_resource_busy,
-        fmt::format("linux.cgroupsPath: the cgroup '{}' has {} processes in it already", folder, processes->size()),
-        "a container needs one of its own: name another, or leave it out"});
-}
-
 bool lacks_the_right(const Error& error) {
     return error.code == std::errc::permission_denied || error.code == std::errc::operation_not_permitted ||
            error.code == std::errc::read_only_file_system;
@@ -47,7 +33,6 @@ bool lacks_the_right(const Error& error) {
 Result<void> make_own_cgroup(store::Record& record, const oci::Spec& spec, const Options& options,
                              bool without_limits) {
     const std::string path = TRY(cgroup_path(spec, record.id));
-    TRY_VOID(check_unused(path));
     auto made = runtime::create_cgroup(path);
     if (made) {
         record.cgroup = std::move(*made);
@@ -61,6 +46,17 @@ Result<void> make_own_cgroup(store::Record& record, const oci::Spec& spec, const
     if (may_go_without && lacks_the_right(made.error()) && made.error().hint.empty())
         made.error().hint = "limits need a cgroup of your own: systemd-run --user --scope -p Delegate=yes ctr-oci ...";
     return fail(std::move(made).error());
+}
+
+Result<void> check_cgroup(const oci::Spec& spec, const std::string& id, bool systemd) {
+    if (!systemd) {
+        const std::string path = TRY(cgroup_path(spec, id));
+        return runtime::check_unused(path);
+    }
+    if (spec.cgroups_path.empty() || spec.cgroups_path.find(':') != std::string::npos)
+        return {};
+    return fail(bad_input("linux.cgroupsPath '" + spec.cgroups_path +
+                          "' is not slice:prefix:name, as --systemd-cgroup wants it"));
 }
 
 void find_cgroup(store::Record& record, const oci::Spec& spec) {

@@ -32,8 +32,9 @@ bool append(const Options& options, const char* level, const std::string& text) 
 } // namespace
 
 void log_error(const Options& options, const Error& error) {
-    append(options, "error", to_text(error));
-    std::fprintf(stderr, "ctr-oci: %s\n", to_text(error).c_str());
+    const std::string text = to_text({error.code, printable(error.message), printable(error.hint)});
+    append(options, "error", text);
+    std::fprintf(stderr, "ctr-oci: %s\n", text.c_str());
 }
 
 void log_warning(const Options& options, const std::string& text) {

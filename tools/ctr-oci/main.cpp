@@ -1,6 +1,7 @@
 // ctr-oci: an OCI runtime with runc's command line. Only wires: options to commands, errors to words.
 #include "ctrd/base/sealed_self.hpp"
 #include "tools/ctr-oci/commands.hpp"
+#include "tools/ctr-oci/environment.hpp"
 #include "tools/ctr-oci/log.hpp"
 
 #include <array>
@@ -33,6 +34,12 @@ int report(const Options& options, const Error& error) {
     return options.command == "exec" ? 255 : 1;
 }
 
+Result<void> prepare_to_enter(const Options& options, char** argv) {
+    TRY_VOID(run_from_sealed_binary(argv));
+    const bool is_exec = options.command == "exec";
+    return ctr_oci::check_descriptors(options.preserve_fds + (is_exec ? 0 : ctr_oci::listen_fds()));
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -54,8 +61,8 @@ int main(int argc, char** argv) {
         if (entry.name != options.command)
             continue;
         if (entry.enters_container)
-            if (auto sealed = run_from_sealed_binary(argv); !sealed)
-                return report(options, sealed.error());
+            if (auto ready = prepare_to_enter(options, argv); !ready)
+                return report(options, ready.error());
         auto status = entry.run(options);
         return status ? *status : report(options, status.error());
     }

@@ -3,6 +3,7 @@
 #include "tools/ctr-oci/launch.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/base/process.hpp"
 #include "tools/ctr-oci/foreground.hpp"
 #include "tools/ctr-oci/unix_socket.hpp"
 
@@ -71,12 +72,14 @@ Result<int> start(const Options& options) {
     const std::string folder = records.folder(id);
     // The copy made at create: what is started is what was created, whatever has happened to the bundle since.
     const auto bundle = TRY(load_bundle(folder + "/config.json", record.bundle));
+    const UniqueFd leader = TRY(open_pidfd(record.pid));
     const UniqueFd dir = TRY(open_at(AT_FDCWD, folder, O_PATH | O_DIRECTORY));
     const UniqueFd connection = TRY(
         connect_unix("/proc/self/fd/" + std::to_string(dir.get()) + "/start.sock", SOCK_SEQPACKET, "the container's"));
     if (::unlink((folder + "/start.sock").c_str()) < 0)
         return fail(os_error(errno, "cannot remove '" + folder + "/start.sock'"));
-    auto started = runtime::await_start(connection.get(), bundle->plan, record.pid, facts_of(record), start_timeout);
+    auto started = runtime::await_start({connection.get(), record.pid, leader.get()}, bundle->plan, facts_of(record),
+                                        start_timeout);
     if (started)
         started = run_poststart(bundle->spec.hooks, record);
     if (started)
