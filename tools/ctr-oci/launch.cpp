@@ -83,7 +83,7 @@ std::string cgroup_path(const oci::Spec& spec, const std::string& id) {
     return spec.cgroups_path.starts_with('/') ? spec.cgroups_path : "/" + spec.cgroups_path;
 }
 
-/// To be asked before there is a record: whoever finds one without a cgroup takes this one for the container's.
+/// To be asked before the configuration is kept: whoever finds that alone takes the cgroup for the container's.
 Result<void> check_cgroup(const oci::Spec& spec, const std::string& id, bool systemd) {
     if (!systemd)
         return runtime::check_unused(cgroup_path(spec, id));
@@ -189,9 +189,9 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     make_environment();
     controls_ = TRY(oci::controls(bundle_->plan.resources));
     warn_of_ignored(options_, bundle_->plan.resources);
-    TRY_VOID(check_cgroup(bundle_->spec, record_.id, options_.systemd_cgroup));
     TRY_VOID(records_.reserve(record_.id));
     reserved_ = true;
+    TRY_VOID(check_cgroup(bundle_->spec, record_.id, options_.systemd_cgroup));
     // Before anything else: whoever kills us can still be cleaned up after by what it says.
     TRY_VOID(records_.keep_config(record_.id, bundle_->text));
     if (options_.systemd_cgroup)
