@@ -68,6 +68,8 @@ Result<void> check_unused(const std::string& path) {
     if (path.find_first_not_of('/') == std::string::npos)
         return fail(bad_input("linux.cgroupsPath '" + path + "' is the root of all cgroups", "name one below it"));
     const auto events = read_file(TRY(cgroup_mount()) + path + "/cgroup.events");
+    if (!events && events.error().code != std::errc::no_such_file_or_directory)
+        return fail(os_error(static_cast<int>(events.error().code), "linux.cgroupsPath '" + path + "'"));
     if (events && events->find("populated 1") != std::string::npos)
         return fail(bad_input("linux.cgroupsPath: there are processes in '" + path + "' already",
                               "delete the container that they are of, or name another path"));

@@ -36,8 +36,8 @@ def run(config, identifier="c", time=20, where="bundle"):
     with open(f"{where}/config.json", "wb") as file:
         file.write(text.encode() if isinstance(text, str) else text)
     result = oci("run", "--bundle", where, identifier, time=time)
-    oci("delete", "--force", identifier)
-    return result
+    status, deleted = oci("delete", "--force", identifier)
+    return result if status == 0 else (result[0], result[1] + "; delete: " + deleted)
 
 
 def refused(sentence, config, part):

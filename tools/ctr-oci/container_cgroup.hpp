@@ -7,7 +7,7 @@
 
 namespace ctrd::ctr_oci {
 
-/// To be asked before there is a record: whoever finds one without a cgroup takes this one for the container's.
+/// To be asked before the configuration is kept: whoever finds that alone takes the cgroup for the container's.
 Result<void> check_cgroup(const oci::Spec& spec, const std::string& id, bool systemd);
 
 /// Makes it and writes it into the record. Who has no right to make one, and is not asked for limits, goes on without

@@ -153,9 +153,9 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     make_environment();
     controls_ = TRY(oci::controls(bundle_->plan.resources));
     warn_of_ignored(options_, bundle_->plan.resources);
-    TRY_VOID(check_cgroup(bundle_->spec, record_.id, options_.systemd_cgroup));
     TRY_VOID(records_.reserve(record_.id));
     reserved_ = true;
+    TRY_VOID(check_cgroup(bundle_->spec, record_.id, options_.systemd_cgroup));
     // Before anything else: whoever kills us can still be cleaned up after by what it says.
     TRY_VOID(records_.keep_config(record_.id, bundle_->text));
     if (options_.systemd_cgroup)
