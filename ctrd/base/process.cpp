@@ -2,13 +2,16 @@
 
 #include "ctrd/base/file.hpp"
 
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 
 namespace ctrd {
 namespace {
@@ -71,6 +74,22 @@ Result<std::uint64_t> start_time(pid_t pid) {
         std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), ticks).ec != std::errc{})
         return fail(os_error(EPROTO, "cannot read the start time of process " + std::to_string(pid)));
     return ticks;
+}
+
+bool is_host_root() noexcept {
+    if (::geteuid() != 0)
+        return false;
+    // The initial user namespace maps every id to itself.
+    const int fd = ::open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+    char text[64] = {};
+    const ssize_t n = fd < 0 ? -1 : ::read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        ::close(fd);
+    unsigned inside = 1;
+    unsigned outside = 1;
+    unsigned size = 0;
+    return n > 0 && std::sscanf(text, "%u %u %u", &inside, &outside, &size) == 3 && inside == 0 && outside == 0 &&
+           size == ~0U;
 }
 
 Result<std::string> cgroup_of(pid_t pid) {

@@ -24,6 +24,9 @@ Result<int> wait_exit(pid_t pid);
 /// Field 22 of /proc/PID/stat: clock ticks after boot; together with the pid it names one process for good.
 Result<std::uint64_t> start_time(pid_t pid);
 
+/// Root of the host, not of a user namespace (as rootless Podman's runtime is).
+bool is_host_root() noexcept;
+
 /// The path after "0::" in /proc/PID/cgroup; v1 lines are passed over.
 Result<std::string> cgroup_of(pid_t pid);
 /// The mount point of the unified hierarchy: /sys/fs/cgroup, or /sys/fs/cgroup/unified on a hybrid host.

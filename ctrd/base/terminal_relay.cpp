@@ -92,9 +92,9 @@ void copy_window_size(int master) noexcept {
         ::ioctl(master, TIOCSWINSZ, &size);
 }
 
-Result<void> relay_terminal(int master, int also_readable, int signals_to) {
+Result<void> relay_terminal(int master, int also_readable, const std::function<void(int)>& pass_on) {
     copy_window_size(master);
-    const Signals signals{signals_to >= 0};
+    const Signals signals{static_cast<bool>(pass_on)};
     int deadly = 0;
     {
         const RawTerminal raw;
@@ -108,8 +108,8 @@ Result<void> relay_terminal(int master, int also_readable, int signals_to) {
                 const int number = signals.next();
                 if (number == SIGWINCH)
                     copy_window_size(master);
-                else if (number != 0 && signals_to >= 0) [[maybe_unused]]
-                    auto sent = send_signal(signals_to, number);
+                else if (number != 0 && pass_on)
+                    pass_on(number);
                 else if (number != 0)
                     deadly = number;
             }

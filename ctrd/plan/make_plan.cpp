@@ -28,7 +28,7 @@ public:
         TRY_VOID(plan_devices());
         if (spec_.process->terminal)
             add(AttachTerminal{spec_.process->console_size});
-        plan_hooks();
+        TRY_VOID(plan_hooks());
         for (WriteSysctl& sysctl : TRY(plan_sysctls(spec_)))
             add(std::move(sysctl));
         plan_protection();
@@ -103,12 +103,19 @@ private:
         return {};
     }
 
-    void plan_hooks() {
+    Result<void> plan_hooks() {
         plan_.hooks = spec_.hooks;
+        // Who shares the pid namespace and owns the user namespace may look into the hook, and sees the host's files
+        // there.
+        const bool joins_pid = has_own(CLONE_NEWPID) && !makes_new(CLONE_NEWPID);
+        if (!spec_.hooks.create_container.empty() && plan_.in_user_namespace && joins_pid)
+            return fail(bad_input("hooks.createContainer can't run in a user namespace of its own with a pid namespace "
+                                  "of others"));
         if (!spec_.hooks.create_runtime.empty())
             add(AwaitRuntimeHooks{});
         if (!spec_.hooks.create_container.empty())
             add(RunContainerHooks{});
+        return {};
     }
 
     Result<void> plan_rootfs() {

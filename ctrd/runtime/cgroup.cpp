@@ -85,7 +85,13 @@ Result<std::string> create_cgroup(const std::string& path) {
         if (end > at) {
             enable_controllers(folder);
             folder += "/" + path.substr(at, end - at);
-            if (::mkdir(folder.c_str(), 0755) < 0 && errno != EEXIST)
+            // The last is the container's: a new one, so that nobody who had its name before takes it for his.
+            int made = ::mkdir(folder.c_str(), 0755);
+            if (made < 0 && errno == EEXIST && path.find_first_not_of('/', end) != std::string::npos)
+                made = 0;
+            else if (made < 0 && errno == EEXIST && ::rmdir(folder.c_str()) == 0)
+                made = ::mkdir(folder.c_str(), 0755);
+            if (made < 0)
                 return fail(os_error(errno, "cannot make the cgroup '" + folder + "'"));
         }
         at = end + 1;

@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -36,17 +37,51 @@ Result<std::vector<OpenNamespace>> open_namespaces(const std::vector<plan::JoinN
     return result;
 }
 
-/// The offsets of a time namespace can be written until the first process is in it: so it is made for the children of
-/// this one, which itself stays where it is.
-Result<void> make_time_namespace(const std::vector<oci::TimeOffset>& offsets) {
-    if (::unshare(CLONE_NEWTIME) < 0)
-        return fail(os_error(errno, "cannot make a time namespace", "the kernel needs CONFIG_TIME_NS"));
-    for (const auto& offset : offsets)
-        TRY_VOID(write_control("/proc/self/timens_offsets",
-                               fmt::format("{} {} {}\n", offset.clock, offset.seconds, offset.nanoseconds))
-                     .context("linux.timeOffsets"));
+/// A namespace that is joined by its path may be the host's own: what the plan would change there is not the
+/// container's.
+Result<void> check_not_the_hosts(const std::vector<OpenNamespace>& namespaces, const plan::Plan& plan) {
+    const auto is_sysctl = [](const plan::Step& step) { return std::holds_alternative<plan::WriteSysctl>(step); };
+    if (plan.net_devices.empty() && std::ranges::none_of(plan.steps, is_sysctl))
+        return {};
+    for (const OpenNamespace& ns : namespaces) {
+        const std::string& type = ns.join->type;
+        struct stat own {};
+        struct stat theirs {};
+        const std::string file = "/proc/self/ns/" + (type == "network" ? "net" : type);
+        if (::stat(file.c_str(), &own) == 0 && ::fstat(ns.fd.get(), &theirs) == 0 && own.st_ino == theirs.st_ino &&
+            own.st_dev == theirs.st_dev)
+            return fail(bad_input("linux.namespaces: '" + ns.join->host_path + "' is the host's own " + type +
+                                      " namespace: sysctls and network devices there are not the container's",
+                                  "leave out its path to get a new one, or linux.sysctl and linux.netDevices"));
+    }
     return {};
 }
+
+/// The offsets of a time namespace can be written until the first process is in it: so it is made for the children of
+/// this one, which itself stays where it is. When this goes, later children (hooks) are born there again, too.
+class ChildrensTime {
+public:
+    ChildrensTime() = default;
+    ChildrensTime(const ChildrensTime&) = delete;
+    ChildrensTime& operator=(const ChildrensTime&) = delete;
+    ~ChildrensTime() {
+        if (own_)
+            ::setns(own_.get(), CLONE_NEWTIME);
+    }
+    Result<void> make(const std::vector<oci::TimeOffset>& offsets) {
+        own_ = TRY(open_at(AT_FDCWD, "/proc/self/ns/time", O_RDONLY));
+        if (::unshare(CLONE_NEWTIME) < 0)
+            return fail(os_error(errno, "cannot make a time namespace", "the kernel needs CONFIG_TIME_NS"));
+        for (const auto& offset : offsets)
+            TRY_VOID(write_control("/proc/self/timens_offsets",
+                                   fmt::format("{} {} {}\n", offset.clock, offset.seconds, offset.nanoseconds))
+                         .context("linux.timeOffsets"));
+        return {};
+    }
+
+private:
+    UniqueFd own_{};
+};
 
 /// The last number of NSpid: what the process is called in its own pid namespace.
 Result<pid_t> pid_inside(pid_t pid) {
@@ -112,6 +147,7 @@ Container::~Container() {
     [[maybe_unused]] auto killed = send_signal(pidfd_.get(), SIGKILL);
     if (own_child_) [[maybe_unused]]
         auto reaped = wait_exit(pid_);
+    remove_rdt(rdt_folder_);
 }
 
 Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& options) {
@@ -151,17 +187,19 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     context.creating_state = states.creating.get();
     context.created_state = states.created.get();
 
+    ChildrensTime time;
     if ((plan.clone_flags & CLONE_NEWTIME) != 0)
-        TRY_VOID(make_time_namespace(plan.time_offsets));
+        TRY_VOID(time.make(plan.time_offsets));
     // Until exec nobody in a shared pid namespace may look into the child's descriptors or at our binary
-    // (CVE-2019-5736); it inherits this, so there is no moment before. With id maps it comes after them: an
-    // unprivileged parent may write those only to a process that it could dump.
-    if (plan.uid_mappings.empty())
+    // (CVE-2019-5736); it inherits this, so there is no moment before. Who is not the host's root may write id maps
+    // only to a process that he could dump: then it comes after them.
+    if (plan.uid_mappings.empty() || is_host_root())
         ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const CloneOptions born{.flags = plan.clone_flags & ~std::uint64_t{CLONE_NEWTIME},
                             .cgroup = options.cgroup,
                             .as_sibling = options.as_sibling,
                             .joins = TRY(open_namespaces(plan.joins))};
+    TRY_VOID(check_not_the_hosts(born.joins, plan));
     CloneResult child = TRY(clone_child(born, run_first_process, context));
     Container container{plan, options.state, child.pid, std::move(child.pidfd), std::move(pair.ours)};
     container.own_child_ = !options.as_sibling;

@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -147,8 +149,12 @@ int copy_up(int from, int to, bool identity) noexcept {
     const Fd source{::openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     const Fd copy{::openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     struct stat st {};
-    if (!source || !copy || ::fstat(source.get(), &st) < 0)
+    struct statfs fs {};
+    if (!source || !copy || ::fstat(source.get(), &st) < 0 || ::fstatfs(source.get(), &fs) < 0)
         return errno;
+    // An image may have a link there that leads into them: what is read there has effects, or no end.
+    if (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC)
+        return ELOOP;
     if (const int err = copy_folder(source.get(), copy.get(), 0); err != 0)
         return err;
     return identity ? copy_identity(copy.get(), st) : 0;

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -30,6 +32,9 @@ long milliseconds_now() noexcept {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::umask(0022);
+    ::setpgid(0, 0); // a timeout ends all of it
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     ::lseek(state_fd, 0, SEEK_SET);
     if (::dup2(state_fd, STDIN_FILENO) < 0 || (errors >= 0 && ::dup2(errors, STDERR_FILENO) < 0))
         ::_exit(126);
@@ -54,6 +59,7 @@ int await_hook(pid_t pid, int timeout_ms) noexcept {
             break;
         ::poll(nullptr, 0, 5);
     }
+    ::kill(-pid, SIGKILL);
     ::kill(pid, SIGKILL);
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }

@@ -328,6 +328,8 @@ void become_payload(ChildContext& context) noexcept {
     must(IdentityStep::groups, set_groups(context));
     must(IdentityStep::ids, set_ids(process.user));
     must(IdentityStep::capabilities, set_capabilities(sets));
+    // Changing the ids makes us what fs.suid_dumpable says; until the exec it is nobody's to look at.
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     // A further process belongs to whoever waits for it. After the ids: changing them clears this.
     if (context.dies_with_parent)
         ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -57,7 +57,24 @@ std::string folder_of(const oci::IntelRdt& rdt, const std::string& id) {
     return name == "/" ? mount_point : std::string{mount_point} + "/" + name;
 }
 
+Result<void> enter(const oci::IntelRdt& rdt, const std::string& folder, const std::string& id, pid_t pid) {
+    TRY_VOID(write_control(folder + "/tasks", std::to_string(pid)).context("linux.intelRdt"));
+    if (!rdt.monitoring)
+        return {};
+    const std::string monitor = folder + "/mon_groups/" + id;
+    if (::mkdir(monitor.c_str(), 0755) < 0 && errno != EEXIST)
+        return fail(os_error(errno, "linux.intelRdt: cannot make the monitoring group '" + monitor + "'"));
+    auto written = write_control(monitor + "/tasks", std::to_string(pid)).context("linux.intelRdt");
+    if (!written)
+        ::rmdir(monitor.c_str());
+    return written;
+}
+
 } // namespace
+
+std::string own_rdt_folder(const std::optional<oci::IntelRdt>& rdt, const std::string& id) {
+    return rdt && rdt->clos_id.empty() ? std::string{mount_point} + "/" + id : "";
+}
 
 Result<std::string> join_rdt(const oci::IntelRdt& rdt, const std::string& id, pid_t pid) {
     TRY_VOID(check_mounted());
@@ -80,15 +97,13 @@ Result<std::string> join_rdt(const oci::IntelRdt& rdt, const std::string& id, pi
             return fail(std::move(written).error());
         }
     }
-    TRY_VOID(write_control(folder + "/tasks", std::to_string(pid)).context("linux.intelRdt"));
-    if (rdt.monitoring) {
-        const std::string monitor = folder + "/mon_groups/" + id;
-        if (::mkdir(monitor.c_str(), 0755) < 0 && errno != EEXIST)
-            return fail(os_error(errno, "linux.intelRdt: cannot make the monitoring group '" + monitor + "'"));
-        TRY_VOID(write_control(monitor + "/tasks", std::to_string(pid)).context("linux.intelRdt"));
-        if (to_remove.empty())
-            to_remove = monitor;
+    auto entered = enter(rdt, folder, id, pid);
+    if (!entered) {
+        remove_rdt(to_remove);
+        return fail(std::move(entered).error());
     }
+    if (to_remove.empty() && rdt.monitoring)
+        to_remove = folder + "/mon_groups/" + id;
     return to_remove;
 }
 

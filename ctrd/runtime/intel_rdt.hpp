@@ -18,6 +18,9 @@ Result<void> follow_into_rdt(const oci::IntelRdt& rdt, const std::string& id, pi
 /// Other schemata for the container's group.
 Result<void> change_rdt(const oci::IntelRdt& rdt, const std::string& id, const std::vector<std::string>& schemata);
 
+/// The group that is made for the container alone; empty: none is. For one whose creator was killed.
+std::string own_rdt_folder(const std::optional<oci::IntelRdt>& rdt, const std::string& id);
+
 /// A folder that join_rdt returned. Its processes are gone by then.
 void remove_rdt(const std::string& folder) noexcept;
 

@@ -2,6 +2,7 @@
 
 #include "ctrd/base/fd.hpp"
 #include "ctrd/base/file.hpp"
+#include "ctrd/base/process.hpp"
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include <seccomp.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -138,10 +140,11 @@ void store(const std::string& folder, const std::string& name, const std::string
 } // namespace
 
 std::string seccomp_cache_folder() {
-    if (::geteuid() == 0)
-        return "/run/ctrd/seccomp";
     const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-    return runtime == nullptr || *runtime != '/' ? "" : std::string{runtime} + "/ctrd/seccomp";
+    const bool has_own = runtime != nullptr && *runtime == '/';
+    if (::geteuid() == 0 && (!has_own || is_host_root()))
+        return "/run/ctrd/seccomp";
+    return has_own ? std::string{runtime} + "/ctrd/seccomp" : "";
 }
 
 Result<SeccompFilter> cached_seccomp(const oci::Seccomp& seccomp, const std::string& folder) {
@@ -150,6 +153,8 @@ Result<SeccompFilter> cached_seccomp(const oci::Seccomp& seccomp, const std::str
     const ProfileText profile{seccomp};
     const std::string name = fmt::format("{:016x}", hash_of(profile.text()));
     const UniqueFd opened{::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)};
+    if (!opened && errno != ENOENT)
+        return compile_seccomp(seccomp); // a link, or nothing that we may enter
     struct stat st {};
     if (opened && (::fstat(opened.get(), &st) < 0 || !only_we_can_write(st)))
         return compile_seccomp(seccomp); // somebody else's folder: neither read nor written

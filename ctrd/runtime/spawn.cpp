@@ -189,8 +189,8 @@ struct MiddleAnswer {
     unsigned failed_join{~0U};
 };
 
-[[noreturn]] void be_middle(const CloneOptions& options, int socket, void (*entry)(ChildContext&) noexcept,
-                            ChildContext& context) noexcept {
+[[noreturn]] void be_middle(const CloneOptions& options, int socket, int parent_end,
+                            void (*entry)(ChildContext&) noexcept, ChildContext& context) noexcept {
     const auto give_up = [&](int error, unsigned join) {
         const MiddleAnswer answer{-1, error, join};
         [[maybe_unused]] const auto n = ::write(socket, &answer, sizeof answer);
@@ -206,6 +206,8 @@ struct MiddleAnswer {
     args.exit_signal = 0; // with CLONE_PARENT it is that of the caller
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
     if (pid == 0) {
+        ::close(socket); // an end of file tells the parent of our maker's death
+        ::close(parent_end);
         entry(context);
         ::_exit(127);
     }
@@ -220,8 +222,9 @@ struct MiddleAnswer {
 Result<CloneResult> clone_through_middle(const CloneOptions& options, int cgroup, void (*entry)(ChildContext&) noexcept,
                                          ChildContext& context) {
     SocketPair pair = TRY(make_socket_pair());
-    const CloneResult middle =
-        TRY(clone_here(0, cgroup, options.as_sibling, [&] { be_middle(options, pair.theirs.get(), entry, context); }));
+    const CloneResult middle = TRY(clone_here(0, cgroup, options.as_sibling, [&] {
+        be_middle(options, pair.theirs.get(), pair.ours.get(), entry, context);
+    }));
     pair.theirs = UniqueFd{};
     FdMessage message = TRY(receive_fds(pair.ours.get(), sizeof(MiddleAnswer)));
     if (!options.as_sibling)

@@ -185,6 +185,8 @@ struct Apply {
             return errno;
         const mode_t type = step.type == 'c' ? S_IFCHR : step.type == 'b' ? S_IFBLK : S_IFIFO;
         int err = ::mknodat(folder, name, type | step.mode, makedev(step.major, step.minor)) < 0 ? errno : 0;
+        if (err == EPERM) // root of a user namespace
+            return bind_device(step, folder, name, makedev(step.major, step.minor));
         if (err == EEXIST)
             err = is_device(folder, name, type, makedev(step.major, step.minor)) ? 0 : EEXIST;
         else if (err == 0 && (step.uid != 0 || step.gid != 0) &&
@@ -293,6 +295,27 @@ private:
             std::memcpy(context.node_folder_path, folder, length + 1);
         }
         return fd;
+    }
+
+    /// The host's own of that name, checked to be the one that is meant.
+    int bind_device(const plan::MakeDevice& step, int folder, const char* name, dev_t number) const noexcept {
+        const int tree = ::open_tree(AT_FDCWD, step.path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        struct stat st {};
+        if (tree < 0 || ::fstat(tree, &st) < 0 || (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) ||
+            st.st_rdev != number) {
+            if (tree >= 0)
+                ::close(tree);
+            return EPERM;
+        }
+        const int made = ::openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (made < 0 && errno != EEXIST) {
+            const int err = errno;
+            ::close(tree);
+            return err;
+        }
+        if (made >= 0)
+            ::close(made);
+        return attach_and_close(tree, ::openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     }
 
     static bool is_device(int folder, const char* name, mode_t type, dev_t number) noexcept {

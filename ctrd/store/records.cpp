@@ -43,6 +43,11 @@ bool is_frozen(const std::string& cgroup) {
 
 } // namespace
 
+std::uint64_t cgroup_id(const std::string& folder) {
+    struct stat st {};
+    return !folder.empty() && ::stat(folder.c_str(), &st) == 0 ? st.st_ino : 0;
+}
+
 std::string_view to_string(Status status) {
     switch (status) {
     case Status::creating:
@@ -61,7 +66,7 @@ std::string_view to_string(Status status) {
 
 std::string Records::default_root() {
     const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-    return ::geteuid() == 0 || runtime == nullptr ? "/run/ctr-oci" : std::string{runtime} + "/ctr-oci";
+    return runtime == nullptr || is_host_root() ? "/run/ctr-oci" : std::string{runtime} + "/ctr-oci";
 }
 
 Result<void> Records::reserve(const std::string& id) const {
@@ -84,6 +89,7 @@ Result<void> Records::save(const Record& record) const {
                     {"owner", record.owner},
                     {"cgroup", record.cgroup},
                     {"cgroup_is_ours", record.cgroup_is_ours},
+                    {"cgroup_id", record.cgroup_id},
                     {"new_keyring", record.new_keyring},
                     {"pid", record.pid},
                     {"start_time", record.start_time},
@@ -124,6 +130,7 @@ Result<Record> Records::load(const std::string& id) const {
         record.owner = json.value("owner", "");
         record.cgroup = json.value("cgroup", "");
         record.cgroup_is_ours = json.value("cgroup_is_ours", false);
+        record.cgroup_id = json.value("cgroup_id", std::uint64_t{0});
         record.new_keyring = json.value("new_keyring", true);
         record.pid = json.value("pid", 0);
         record.start_time = json.value("start_time", std::uint64_t{0});
@@ -133,6 +140,9 @@ Result<Record> Records::load(const std::string& id) const {
     } catch (const Json::exception&) {
         return fail(bad_input("the record of container '" + id + "' is damaged: '" + folder(id) + "/record.json'"));
     }
+    if (const auto id_now = cgroup_id(record.cgroup);
+        id_now != 0 && record.cgroup_id != 0 && id_now != record.cgroup_id)
+        record.cgroup.clear();
     return record;
 }
 

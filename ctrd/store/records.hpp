@@ -26,7 +26,8 @@ struct Record {
     std::string rootfs{};
     std::string created{}; // RFC 3339
     std::string owner{};
-    std::string cgroup{};       // absolute folder
+    std::string cgroup{};       // absolute folder; load() leaves it out when another's has its name by now
+    std::uint64_t cgroup_id{0}; // its inode number, which the kernel gives once; 0: unknown
     bool cgroup_is_ours{false}; // made by us: removed by us. A scope is the service manager's.
     bool new_keyring{true};     // its processes have session keyrings of their own
     pid_t pid{0};
@@ -57,6 +58,9 @@ public:
 private:
     std::string root_;
 };
+
+/// The inode number of a cgroup's folder; 0: there is none.
+std::uint64_t cgroup_id(const std::string& folder);
 
 /// Whether the recorded process still exists and is no zombie.
 bool is_alive(const Record& record);

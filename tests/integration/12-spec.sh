@@ -96,6 +96,11 @@ with ".hooks = $(kind createContainer /bin/sh -c "mount -t tmpfs hooked $PWD/tre
 mkdir -p tree/mnt
 check_equal "what a createContainer hook mounts into the rootfs is there" by-hook "$(ctr-oci run --bundle changed t 2>&1)"
 
+see "a hook's umask is not ours" "-rw-r--r--" 'ls -l /by-hook | cut -c1-10' \
+    ".hooks = $(kind createContainer /bin/sh -c "echo x > $PWD/tree/by-hook")"
+refuse "a hook is not shown to who owns its user namespace and shares its pids" "hooks.createContainer can't run" \
+    ".hooks = $(kind createContainer /bin/true) | .linux.namespaces += [{\"type\": \"user\"}] | (.linux.namespaces[] | select(.type == \"pid\")).path = \"/proc/self/ns/pid\" | .linux.uidMappings = [{\"containerID\": 0, \"hostID\": 100000, \"size\": 10}] | .linux.gidMappings = .linux.uidMappings"
+
 # --- mounts
 
 mkdir -p tree/full/below
@@ -147,9 +152,14 @@ see "an existing user namespace is joined" "$(readlink /proc/$holder/ns/user)" '
     ".linux.namespaces += [{\"type\": \"user\", \"path\": \"/proc/$holder/ns/user\"}]"
 refuse "an existing mount namespace is not" "can't be joined" \
     "(.linux.namespaces[] | select(.type == \"mount\")).path = \"/proc/$holder/ns/mnt\""
+refuse "a sysctl in the host's own namespace is refused, by whatever path it is joined" "is the host's own network namespace" \
+    '(.linux.namespaces[] | select(.type == "network")).path = "/proc/1/ns/net" | .linux.sysctl = {"net.ipv4.ip_forward": "1"}'
 see "a time namespace has its offsets" "yes" \
     "[ \$(cut -d. -f1 /proc/uptime) -gt 864000 ] && [ \$(cut -d. -f1 /proc/uptime) -lt 866000000 ] && echo yes" \
     '.linux.namespaces += [{"type": "time"}] | .linux.timeOffsets = {"boottime": {"secs": 864000}, "monotonic": {"secs": 100, "nanosecs": 5}}'
+with ".hooks = $(kind createRuntime /bin/sh -c "readlink /proc/self/ns/time > $PWD/hook-time") | .linux.namespaces += [{\"type\": \"time\"}] | .process.args = [\"/bin/true\"]"
+ctr-oci run --bundle changed t
+check_equal "runtime hooks keep the host's time" "$(readlink /proc/self/ns/time)" "$(cat hook-time)"
 refuse "offsets without a time namespace are refused" "need a new time namespace" '.linux.timeOffsets = {"boottime": {"secs": 1}}'
 refuse "other clocks have none" "only the clocks monotonic and boottime" \
     '.linux.namespaces += [{"type": "time"}] | .linux.timeOffsets = {"realtime": {"secs": 1}}'
@@ -242,3 +252,18 @@ rm -r /run/ctrd/seccomp
 refuse "intelRdt is refused where there is no resctrl" "resctrl" '.linux.intelRdt = {"closID": "guaranteed"}'
 refuse "a configuration of version 2 is refused" "ociVersion '2.0.0'" '.ociVersion = "2.0.0"'
 see "one of version 1.3 is taken" ok 'echo ok' '.ociVersion = "1.3.0"'
+
+# --- a cgroup belongs to one container
+
+with '.process.args = ["/bin/sleep", "1000"] | .linux.cgroupsPath = "/shared"'
+ctr-oci run -d --bundle changed first
+ctr-oci kill first KILL
+wait_for 5 sh -c '[ "$(ctr-oci state first | jq -r .status)" = stopped ]'
+check "the cgroup of one that has stopped can be another's" ctr-oci run -d --bundle changed second
+check "the first is deleted" ctr-oci delete first
+check_equal "and the second runs on" running "$(ctr-oci state second | jq -r .status)"
+check_status "while it runs nobody else gets its cgroup" 1 ctr-oci run -d --bundle changed third
+check_status "an exec whose pid file can't be written has failed" 255 ctr-oci exec -d --pid-file /no/such/folder/pid second /bin/sleep 999
+check_not_contains "and leaves nothing running" "sleep 999" "$(ctr-oci ps second)"
+ctr-oci delete --force second
+check "the cgroup is gone" [ ! -e /sys/fs/cgroup/shared ]

@@ -17,7 +17,7 @@ Result<std::string> cgroup_path(const oci::Spec& spec, const std::string& id) {
     if (!spec.cgroups_path.empty())
         return spec.cgroups_path.starts_with('/') ? spec.cgroups_path : "/" + spec.cgroups_path;
     const std::string name = "/ctr-oci-" + id;
-    if (::geteuid() == 0)
+    if (::geteuid() == 0 && is_host_root())
         return name;
     const std::string own = TRY(cgroup_of(::getpid()));
     return own == "/" ? name : own + name;
@@ -40,7 +40,7 @@ Result<void> make_own_cgroup(store::Record& record, const oci::Spec& spec, const
         return {};
     }
     const bool may_go_without =
-        options.rootless == Rootless::yes || (options.rootless == Rootless::automatic && ::geteuid() != 0);
+        options.rootless == Rootless::yes || (options.rootless == Rootless::automatic && !is_host_root());
     if (may_go_without && without_limits && lacks_the_right(made.error()))
         return {};
     if (may_go_without && lacks_the_right(made.error()) && made.error().hint.empty())
@@ -75,6 +75,8 @@ Result<void> remove_cgroup_of(const store::Record& record) {
         return {};
     if (record.cgroup_is_ours && (::rmdir(record.cgroup.c_str()) == 0 || errno == ENOENT))
         return {}; // nobody was left in it
+    if (record.pid == 0 && record.cgroup_id == 0)
+        return {}; // found by its name alone: who is in it is another's, since ours died with its creator
     // cgroup.kill also takes what the payload left running; a plain rmdir would only fail on it.
     [[maybe_unused]] auto killed = runtime::kill_cgroup(record.cgroup);
     return record.cgroup_is_ours ? runtime::remove_cgroup(record.cgroup) : Result<void>{};

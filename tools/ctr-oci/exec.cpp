@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <csignal>
 
 namespace ctrd::ctr_oci {
 namespace {
@@ -79,6 +80,12 @@ Result<plan::ProcessPlan> make_plan(const Options& options, const oci::Spec& spe
     return plan::make_process_plan(process, spec);
 }
 
+Result<void> tell(const Options& options, const runtime::ExecProcess& started, const PidfdSocket& pidfd_socket) {
+    if (!options.pid_file.empty())
+        TRY_VOID(write_atomic(options.pid_file, std::to_string(started.pid), 0644).context("--pid-file"));
+    return pidfd_socket.send(started.pidfd.get());
+}
+
 } // namespace
 
 Result<int> exec(const Options& options) {
@@ -116,9 +123,12 @@ Result<int> exec(const Options& options) {
         foreground.emplace(terminal.received.get());
     const std::chrono::milliseconds timeout = options.ignore_paused ? until_resumed : start_timeout;
     const auto started = TRY(runtime::exec_in(record.pid, leader->get(), process, how, timeout));
-    if (!options.pid_file.empty())
-        TRY_VOID(write_atomic(options.pid_file, std::to_string(started.pid), 0644).context("--pid-file"));
-    TRY_VOID(pidfd_socket.send(started.pidfd.get()));
+    if (auto told = tell(options, started, pidfd_socket); !told) {
+        // Whoever asked for it believes that nothing runs.
+        [[maybe_unused]] auto killed = send_signal(started.pidfd.get(), SIGKILL);
+        [[maybe_unused]] auto reaped = wait_exit(started.pid);
+        return fail(std::move(told).error());
+    }
     return options.detach ? 0 : foreground->wait(started.pid, started.pidfd.get());
 }
 

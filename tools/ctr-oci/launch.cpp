@@ -138,6 +138,7 @@ Result<void> Launch::make_cgroup() {
         TRY_VOID(make_own_cgroup(record_, bundle_->spec, options_, controls_.empty()));
     if (record_.cgroup.empty())
         return {}; // without the right to make one it stays in ours
+    record_.cgroup_id = store::cgroup_id(record_.cgroup);
     TRY_VOID(runtime::apply_controls(record_.cgroup, controls_));
     if (bundle_->plan.limit_devices)
         TRY_VOID(runtime::limit_devices(record_.cgroup, bundle_->plan.resources.devices));
@@ -206,8 +207,11 @@ Result<void> dispose(const store::Records& records, store::Record record) {
     if (half_made || record.has_poststop) {
         const auto text = read_file(records.folder(record.id) + "/config.json", oci::max_config_size);
         auto spec = text ? oci::parse(*text) : Result<oci::Spec>{std::unexpected{text.error()}};
-        if (spec && half_made)
+        if (spec && half_made) {
             find_cgroup(record, *spec);
+            if (record.rdt_folder.empty())
+                record.rdt_folder = runtime::own_rdt_folder(spec->intel_rdt, record.id);
+        }
         if (spec && record.has_poststop)
             hooks = std::move(spec->hooks);
         else if (!spec && record.has_poststop)

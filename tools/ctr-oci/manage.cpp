@@ -67,9 +67,14 @@ Result<void> signal_all(const store::Record& record, int number) {
         return fail(not_running(record.id));
     if (number == SIGKILL)
         return runtime::kill_cgroup(record.cgroup);
-    for (const int pid : TRY(runtime::processes_in(record.cgroup)))
-        if (const auto pidfd = open_pidfd(pid)) [[maybe_unused]]
+    const std::string mount = TRY(cgroup_mount());
+    for (const int pid : TRY(runtime::processes_in(record.cgroup))) {
+        // Opened first, compared second: the number may have been given to a stranger meanwhile.
+        const auto pidfd = open_pidfd(pid);
+        const auto cgroup = cgroup_of(pid);
+        if (pidfd && cgroup && (mount + *cgroup + "/").starts_with(record.cgroup + "/")) [[maybe_unused]]
             auto sent = send_signal(pidfd->get(), number);
+    }
     return {};
 }
 

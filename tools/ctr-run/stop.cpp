@@ -5,11 +5,11 @@
 
 #include "ctrd/base/deadline.hpp"
 #include "ctrd/base/file.hpp"
+#include "ctrd/base/hearing.hpp"
 #include "ctrd/base/names.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/runtime/cgroup.hpp"
 #include "tools/ctr-run/declared.hpp"
-#include "tools/ctr-run/hearing.hpp"
 #include "tools/ctr-run/unit.hpp"
 
 #include <poll.h>

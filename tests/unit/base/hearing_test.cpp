@@ -1,4 +1,4 @@
-#include "tools/ctr-run/hearing.hpp"
+#include "ctrd/base/hearing.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -8,7 +8,7 @@
 #include <csignal>
 #include <functional>
 
-namespace ctrd::run {
+namespace ctrd {
 namespace {
 
 std::string status(const char* blocked, const char* ignored, const char* caught, const char* pids) {
@@ -82,4 +82,4 @@ TEST_CASE("a process that sits in sigwait hears what it waits for, though the ke
     CHECK_FALSE(child_hears([] { ::pause(); }, SIGTERM));
 }
 
-} // namespace ctrd::run
+} // namespace ctrd

@@ -1,4 +1,4 @@
-#include "tools/ctr-run/hearing.hpp"
+#include "ctrd/base/hearing.hpp"
 
 #include "ctrd/base/file.hpp"
 
@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <optional>
 
-namespace ctrd::run {
+namespace ctrd {
 namespace {
 
 std::string_view line_of(const std::string& status, std::string_view key) {
@@ -76,4 +76,4 @@ bool would_act_on(int signal, const Hearing& hearing) noexcept {
     return !hearing.namespace_init && (hearing.ignored & bit) == 0;
 }
 
-} // namespace ctrd::run
+} // namespace ctrd

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-namespace ctrd::run {
+namespace ctrd {
 
 struct Hearing {
     std::uint64_t blocked{0}; // bit N-1 for signal N
@@ -24,4 +24,4 @@ Result<Hearing> read_hearing(pid_t pid);
 /// A blocked signal counts: it waits for signalfd(2) or sigwait(3). So does the default action, where it works.
 bool would_act_on(int signal, const Hearing& hearing) noexcept;
 
-} // namespace ctrd::run
+} // namespace ctrd
