@@ -87,10 +87,12 @@ Result<FdMessage> receive_fds(int socket, std::size_t limit, int flags) {
     message.msg_iovlen = 1;
     message.msg_control = control.bytes;
     message.msg_controllen = sizeof control.bytes;
+    // A peer that ended without reading all that we have sent resets the connection, which is said before what it has
+    // sent us: that comes, or the end does, the next time.
     ssize_t n = -1;
     do
         n = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0)
         return fail(os_error(errno, "cannot receive a message"));
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {

@@ -63,17 +63,20 @@ Result<int> wait_exit(pid_t pid) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-Result<std::uint64_t> start_time(pid_t pid) {
-    const std::string stat = TRY(read_file(proc_path(pid, "stat")));
-    // The second field is the command in parentheses and may hold anything; the last ')' ends it.
-    std::size_t at = stat.rfind(')');
+Result<ProcessStat> process_stat(pid_t pid) {
+    const std::string text = TRY(read_file(proc_path(pid, "stat")));
+    ProcessStat stat;
+    // The second field is the command in parentheses and may hold anything; the last ')' ends it. The third is the
+    // state, the 22nd the start time.
+    std::size_t at = text.rfind(')');
+    if (at != std::string::npos && at + 2 < text.size())
+        stat.state = text[at + 2];
     for (int field = 2; field < 22 && at != std::string::npos; ++field)
-        at = stat.find(' ', at + 1);
-    std::uint64_t ticks = 0;
+        at = text.find(' ', at + 1);
     if (at == std::string::npos ||
-        std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), ticks).ec != std::errc{})
+        std::from_chars(text.data() + at + 1, text.data() + text.size(), stat.start_time).ec != std::errc{})
         return fail(os_error(EPROTO, "cannot read the start time of process " + std::to_string(pid)));
-    return ticks;
+    return stat;
 }
 
 bool is_host_root() noexcept {
@@ -91,6 +94,8 @@ bool is_host_root() noexcept {
     return n > 0 && std::sscanf(text, "%u %u %u", &inside, &outside, &size) == 3 && inside == 0 && outside == 0 &&
            size == ~0U;
 }
+
+Result<std::uint64_t> start_time(pid_t pid) { return TRY(process_stat(pid)).start_time; }
 
 Result<std::string> cgroup_of(pid_t pid) {
     const std::string lines = TRY(read_file(proc_path(pid, "cgroup")));

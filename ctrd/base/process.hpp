@@ -21,7 +21,12 @@ Result<UniqueFd> steal_fd(int pidfd, int fd);
 /// Waits for a child: its exit code, or 128 + signal. For a child made with exit_signal 0 too (__WALL).
 Result<int> wait_exit(pid_t pid);
 
-/// Field 22 of /proc/PID/stat: clock ticks after boot; together with the pid it names one process for good.
+/// Of /proc/PID/stat.
+struct ProcessStat {
+    char state{'?'};             // 'Z' and 'X': it has ended
+    std::uint64_t start_time{0}; // clock ticks after boot; together with the pid it names one process for good
+};
+Result<ProcessStat> process_stat(pid_t pid);
 Result<std::uint64_t> start_time(pid_t pid);
 
 /// Root of the host, not of a user namespace (as rootless Podman's runtime is).

@@ -54,7 +54,9 @@ struct Describe {
     std::string operator()(const WriteSysctl& s) const {
         return fmt::format("write '{}' to '/proc/sys/{}'", s.value, s.path);
     }
-    std::string operator()(const PivotRoot&) const { return "pivot into the rootfs"; }
+    std::string operator()(const PivotRoot& s) const {
+        return s.chroot_only ? "change the root to the rootfs" : "pivot into the rootfs";
+    }
 };
 
 } // namespace

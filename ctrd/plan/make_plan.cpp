@@ -33,7 +33,7 @@ public:
             add(std::move(sysctl));
         plan_protection();
         TRY_VOID(plan_names());
-        add(PivotRoot{});
+        add(PivotRoot{host_.no_pivot, seen_by_hooks()});
         if (const std::uint64_t flags = propagation_flag(spec_.rootfs_propagation); flags != 0)
             add(SetPropagation{flags});
         plan_.process = TRY(make_process_plan(*spec_.process, spec_));
@@ -50,6 +50,11 @@ private:
 
     [[nodiscard]] std::string host_path(const std::string& path) const {
         return path.starts_with('/') ? path : host_.bundle + "/" + path;
+    }
+
+    /// They expect the rootfs where the host has it.
+    [[nodiscard]] bool seen_by_hooks() const {
+        return !spec_.hooks.create_runtime.empty() || !spec_.hooks.create_container.empty();
     }
 
     [[nodiscard]] bool has_own(std::uint64_t flag) const {
@@ -125,8 +130,8 @@ private:
                 bad_input("linux.rootfsPropagation: '" + spec_.rootfs_propagation + "' is not a propagation type"));
         // Whatever the rootfs wants, what we do in our copy of the host's tree must not reach the host.
         add(SetPropagation{ms_rec | ((wanted & ms_slave) != 0 || wanted == 0 ? ms_slave : ms_private)});
-        const bool seen_by_hooks = !spec_.hooks.create_runtime.empty() || !spec_.hooks.create_container.empty();
-        add(AttachRootfs{host_path(spec_.root_path), (wanted & ms_slave) != 0 ? ms_slave : ms_private, seen_by_hooks});
+        add(AttachRootfs{host_path(spec_.root_path), (wanted & ms_slave) != 0 ? ms_slave : ms_private,
+                         seen_by_hooks()});
         return {};
     }
 

@@ -136,7 +136,12 @@ struct AwaitRuntimeHooks {};
 /// The createContainer hooks, by the child: in the container's namespaces, their paths still the host's.
 struct RunContainerHooks {};
 
-struct PivotRoot {};
+/// With `chroot_only`: where "/" is the kernel's first file system, out of which nothing can be pivoted. The host's
+/// tree then stays underneath. `in_place`: as in AttachRootfs.
+struct PivotRoot {
+    bool chroot_only{false};
+    bool in_place{false};
+};
 
 using Step = std::variant<RaiseLoopback, SetPropagation, AttachRootfs, MountFs, Remount, BindMount, BindCgroup,
                           MakeDevice, MakeSymlink, AttachTerminal, AwaitRuntimeHooks, RunContainerHooks, MaskPath,
@@ -179,6 +184,7 @@ struct Plan {
 /// What a plan depends on besides the spec.
 struct HostFacts {
     std::string bundle{}; // absolute; relative paths of the spec are below it
+    bool no_pivot{false}; // the host runs from its initramfs
 };
 
 /// Pure: no system call, no clock, no environment. `spec.process` must be there.

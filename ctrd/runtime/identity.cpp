@@ -262,12 +262,8 @@ int wait_for_start(ChildContext& context) noexcept {
     return 0;
 }
 
-void restore_signals() noexcept {
-    // Ignored signals and the mask survive exec: the payload must not inherit ours.
-    struct sigaction action {};
-    action.sa_handler = SIG_DFL;
-    for (int number = 1; number < 65; ++number)
-        ::sigaction(number, &action, nullptr);
+/// Ignored signals survive exec too, but we were born with none (CLONE_CLEAR_SIGHAND).
+void unblock_signals() noexcept {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -334,7 +330,7 @@ void become_payload(ChildContext& context) noexcept {
     if (context.dies_with_parent)
         ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     write_listen_pid(context.payload->listen_pid);
-    restore_signals();
+    unblock_signals();
     if (process.no_new_privileges) {
         must(IdentityStep::no_new_privileges, check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));
         must(IdentityStep::seccomp, load_profile(context));

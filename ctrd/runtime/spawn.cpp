@@ -127,7 +127,7 @@ Error to_error(const Report& report, const plan::Plan* plan, const plan::Process
 template <class Run> Result<CloneResult> clone_here(std::uint64_t flags, int cgroup, bool as_sibling, const Run& run) {
     clone_args args{};
     int pidfd = -1;
-    args.flags = flags | CLONE_PIDFD | (as_sibling ? CLONE_PARENT : 0);
+    args.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | (as_sibling ? CLONE_PARENT : 0);
     args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
     args.exit_signal = as_sibling ? 0 : SIGCHLD;
     if (cgroup >= 0) {

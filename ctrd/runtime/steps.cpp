@@ -266,7 +266,9 @@ struct Apply {
     }
 
     /// pivot_root(".", "."): the old root lands on top of the new one and is unmounted from there.
-    int operator()(const plan::PivotRoot&) const noexcept {
+    int operator()(const plan::PivotRoot& step) const noexcept {
+        if (step.chroot_only)
+            return change_root(step.in_place);
         if (::fchdir(context.root) < 0 || ::syscall(SYS_pivot_root, ".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0 ||
             ::chdir("/") < 0)
             return errno;
@@ -274,6 +276,13 @@ struct Apply {
     }
 
 private:
+    /// What is on top of "/" is the root of whoever enters the namespace later, too.
+    int change_root(bool in_place) const noexcept {
+        if (in_place && ::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+            return errno;
+        return ::fchdir(context.root) < 0 || ::chroot(".") < 0 || ::chdir("/") < 0 ? errno : 0;
+    }
+
     /// The folder of `path` (made if need be) and its last component. The descriptor is the context's.
     int open_parent(const char* path, const char** name) const noexcept {
         const char* slash = std::strrchr(path, '/');

@@ -30,12 +30,6 @@ Result<void> check_id(const std::string& id) {
     return fail(bad_input("'" + id + "' is not a container id", "use letters, digits and '_', '+', '-', '.'"));
 }
 
-bool is_zombie(pid_t pid) {
-    const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-    const auto at = stat ? stat->rfind(')') : std::string::npos;
-    return at == std::string::npos || at + 2 >= stat->size() || (*stat)[at + 2] == 'Z' || (*stat)[at + 2] == 'X';
-}
-
 bool is_frozen(const std::string& cgroup) {
     const auto events = read_file(cgroup + "/cgroup.events");
     return events && events->find("frozen 1") != std::string::npos;
@@ -175,8 +169,8 @@ std::vector<std::string> Records::ids() const {
 bool is_alive(const Record& record) {
     if (record.pid <= 0)
         return false;
-    const auto started = start_time(record.pid);
-    return started && *started == record.start_time && !is_zombie(record.pid);
+    const auto stat = process_stat(record.pid);
+    return stat && stat->start_time == record.start_time && stat->state != 'Z' && stat->state != 'X';
 }
 
 Status Records::status(const Record& record) const {

@@ -115,7 +115,7 @@ else:
     print(text.decode().strip())
 PYTHON
 receive() { # SOCKET KIND OUTPUT
-    rm -f "$1"
+    rm -f "$1" "$3"
     python3 receive.py "$1" "$2" > "$3" &
     wait_for 5 grep -q listening "$3"
 }
@@ -138,6 +138,7 @@ done
 check "no descriptor as working directory leads to the host" test ! -e reached
 
 # pause and resume
+check "kill 0 asks whether a container is there" ctr-oci kill c 0
 check "pause" ctr-oci pause c
 check_equal "the state is paused" paused "$(ctr-oci state c | jq -r .status)"
 check_equal "and so it is in the list" paused "$(ctr-oci list --format json | jq -r '.[] | select(.id == "c").status')"
@@ -227,6 +228,12 @@ check "spec --rootless" ctr-oci spec --rootless --bundle user
 check_equal "has a user namespace and no limits" "true null" "$(jq -r '"\([.linux.namespaces[].type] | index("user") != null) \(.linux.resources)"' user/config.json)"
 
 # options of a start
+make '.process.args = ["/bin/sh", "-c", "ls -d /ctrd /bin/busybox 2> /dev/null; readlink -f /proc/1/root; cd ../../..; pwd"]'
+check_equal "--no-pivot changes the root all the same" "/bin/busybox / /" "$(ctr-oci run --no-pivot --bundle bundle f | xargs)"
+make '.hooks.createRuntime = [{path: "/bin/true"}]'
+ctr-oci run --detach --no-pivot --bundle bundle f
+check_equal "also where hooks saw it, and for an exec" "/bin/busybox" "$(ctr-oci exec f sh -c 'ls -d /ctrd /bin/busybox 2> /dev/null')"
+ctr-oci delete --force f
 make '.process.args = ["/bin/sh", "-c", "echo $LISTEN_FDS $LISTEN_PID; cat <&3"]'
 exec 3< <(echo passed)
 check_equal "sockets of a service manager are passed on" "1 1 passed" \

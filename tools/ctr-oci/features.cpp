@@ -75,7 +75,7 @@ Json memory_policy() {
 Json linux_part() {
     return {{"namespaces", {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}},
             {"capabilities", capabilities()},
-            {"cgroup", {{"v1", false}, {"v2", true}, {"systemd", true}, {"systemdUser", false}, {"rdma", true}}},
+            {"cgroup", {{"v1", false}, {"v2", true}, {"systemd", true}, {"systemdUser", true}, {"rdma", true}}},
             {"seccomp", seccomp()},
             {"apparmor", {{"enabled", true}}},
             {"selinux", {{"enabled", true}}},

@@ -83,12 +83,12 @@ store::Records open_records(const Options& options) {
     return store::Records{options.root.empty() ? store::Records::default_root() : options.root};
 }
 
-Result<std::unique_ptr<Bundle>> load_bundle(const std::string& path, const std::string& base) {
+Result<std::unique_ptr<Bundle>> load_bundle(const std::string& path, const plan::HostFacts& host) {
     auto bundle = std::make_unique<Bundle>();
-    bundle->folder = base;
+    bundle->folder = host.bundle;
     bundle->text = TRY(read_file(path, oci::max_config_size));
     bundle->spec = TRY(oci::parse(bundle->text).context("'" + path + "'"));
-    bundle->plan = TRY(plan::make_plan(bundle->spec, {base}).context("'" + path + "'"));
+    bundle->plan = TRY(plan::make_plan(bundle->spec, host).context("'" + path + "'"));
     return bundle;
 }
 
@@ -147,7 +147,8 @@ Result<void> Launch::make_cgroup() {
 
 Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     const std::string folder = TRY(absolute(options_.bundle));
-    bundle_ = TRY(load_bundle(options_.config.empty() ? folder + "/config.json" : options_.config, folder));
+    const std::string config = options_.config.empty() ? folder + "/config.json" : options_.config;
+    bundle_ = TRY(load_bundle(config, {folder, options_.no_pivot}));
     if (options_.debug)
         ::fputs(plan::describe(bundle_->plan).c_str(), stderr);
     TRY_VOID(make_record());

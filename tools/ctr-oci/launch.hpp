@@ -24,7 +24,7 @@ struct Bundle {
     oci::Spec spec{};
     plan::Plan plan{};
 };
-Result<std::unique_ptr<Bundle>> load_bundle(const std::string& path, const std::string& base);
+Result<std::unique_ptr<Bundle>> load_bundle(const std::string& path, const plan::HostFacts& host);
 
 /// Undoes an unfinished start: record and cgroup. Whoever succeeds calls keep().
 class Launch {

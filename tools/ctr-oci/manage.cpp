@@ -169,7 +169,8 @@ Result<int> state(const Options& options) {
 
 Result<int> kill(const Options& options) {
     const store::Records records = open_records(options);
-    const int number = TRY(parse_signal(options.arguments.size() > 1 ? options.arguments[1] : "SIGTERM"));
+    const std::string signal = options.arguments.size() > 1 ? options.arguments[1] : "SIGTERM";
+    const int number = signal == "0" ? 0 : TRY(parse_signal(signal)); // 0 only asks whether it is there
     for (const std::string& id : TRY(chosen(options, records, 1)))
         TRY_VOID(signal_one(records, id, number, options.all));
     return 0;

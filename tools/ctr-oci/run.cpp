@@ -71,7 +71,7 @@ Result<int> start(const Options& options) {
         return fail(bad_input("container '" + id + "' is " + std::string{to_string(status)} + ", not created"));
     const std::string folder = records.folder(id);
     // The copy made at create: what is started is what was created, whatever has happened to the bundle since.
-    const auto bundle = TRY(load_bundle(folder + "/config.json", record.bundle));
+    const auto bundle = TRY(load_bundle(folder + "/config.json", {record.bundle, false}));
     const UniqueFd leader = TRY(open_pidfd(record.pid));
     const UniqueFd dir = TRY(open_at(AT_FDCWD, folder, O_PATH | O_DIRECTORY));
     const UniqueFd connection = TRY(

@@ -29,6 +29,16 @@ TEST_CASE("a message longer than the limit is an error, not a piece of it", "[fd
     CHECK_FALSE(receive_fds(pair->theirs.get(), 50).has_value());
 }
 
+TEST_CASE("what a peer said last arrives although it had not read everything", "[fd]") {
+    auto pair = make_socket_pair();
+    REQUIRE(pair.has_value());
+    REQUIRE(send_fds(pair->theirs.get(), "last words", {}).has_value());
+    REQUIRE(send_fds(pair->ours.get(), "never read", {}).has_value());
+    pair->theirs = UniqueFd{};
+    CHECK(receive_fds(pair->ours.get()).value().data == "last words");
+    CHECK(receive_fds(pair->ours.get()).value().data.empty());
+}
+
 TEST_CASE("a sealed memory file can't be changed", "[fd]") {
     const auto file = make_memfd("test", "content");
     REQUIRE(file.has_value());

@@ -222,6 +222,19 @@ TEST_CASE("hooks come after the mounts and before anything is hidden or read-onl
     CHECK(order == std::vector<std::string>{"links", "runtime", "container", "mask", "read-only", "pivot"});
 }
 
+TEST_CASE("without pivot_root the rootfs becomes the root from where it is", "[plan]") {
+    auto spec = minimal();
+    const auto root_step = [&] {
+        const auto plan = plan::make_plan(spec, {"/bundle", true});
+        REQUIRE(plan.has_value());
+        return steps_of<plan::PivotRoot>(*plan).at(0);
+    };
+    CHECK(root_step().chroot_only);
+    CHECK_FALSE(root_step().in_place);
+    spec.hooks.create_runtime.push_back({"/bin/true", {}, {}, {}});
+    CHECK(root_step().in_place);
+}
+
 TEST_CASE("a program without a slash is looked for along the container's PATH", "[plan]") {
     auto spec = minimal();
     spec.process->env = {"PATH=/a::/b"};
