@@ -19,7 +19,8 @@ Result<store::Record> load_running(const store::Records& records, const std::str
     store::Record record = TRY(records.load(id));
     const auto status = records.status(record);
     if (status == store::Status::paused)
-        return fail(bad_input("container '" + id + "' is paused: CRIU can't look into it", "resume it first"));
+        return fail(
+            bad_input("container '" + id + "' is paused, and CRIU freezes and thaws it itself", "resume it first"));
     if (status != store::Status::running)
         return fail(bad_input("container '" + id + "' is " + std::string{to_string(status)} + ", not running"));
     return record;
