@@ -19,6 +19,8 @@ Result<int> events(const Options& options);
 Result<int> pause(const Options& options);
 Result<int> resume(const Options& options);
 Result<int> update(const Options& options);
+Result<int> checkpoint(const Options& options);
+Result<int> restore(const Options& options);
 Result<int> features(const Options& options);
 Result<int> write_spec(const Options& options);
 

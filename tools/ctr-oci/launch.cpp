@@ -145,7 +145,7 @@ Result<void> Launch::make_cgroup() {
     return {};
 }
 
-Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
+Result<void> Launch::prepare_place() {
     const std::string folder = TRY(absolute(options_.bundle));
     const std::string config = options_.config.empty() ? folder + "/config.json" : options_.config;
     bundle_ = TRY(load_bundle(config, {folder, options_.no_pivot}));
@@ -162,8 +162,19 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     TRY_VOID(records_.keep_config(record_.id, bundle_->text));
     if (options_.systemd_cgroup)
         TRY_VOID(request_scope());
-    TRY_VOID(make_cgroup());
+    return make_cgroup();
+}
 
+Result<void> Launch::adopt(pid_t pid) {
+    record_.start_time = TRY(start_time(pid));
+    record_.pid = pid;
+    TRY_VOID(records_.save(record_));
+    scope_.reset(); // our process is in it: the helper may leave
+    return {};
+}
+
+Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
+    TRY_VOID(prepare_place());
     runtime::SpawnOptions spawn;
     spawn.cgroup = record_.cgroup;
     if (bundle_->spec.process->terminal || !options_.console_socket.empty())

@@ -36,6 +36,9 @@ public:
 
     /// Reserves the id, makes the cgroup and the blocked process. `start_socket`: for create.
     Result<void> prepare(int console_socket, bool wait_for_start);
+    /// For a process that somebody else makes: the id and the cgroup, and then, when it is there, its record.
+    Result<void> prepare_place();
+    Result<void> adopt(pid_t pid);
     /// Lets it go; on return the payload runs, or waits for `start`.
     Result<void> go();
     void keep() { keep_ = true; }

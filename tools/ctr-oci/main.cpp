@@ -18,13 +18,22 @@ struct Entry {
     bool enters_container; // and must not lend its binary to it
 };
 constexpr std::array commands{
-    Entry{"run", ctr_oci::run, true},          Entry{"create", ctr_oci::create, true},
-    Entry{"start", ctr_oci::start, false},     Entry{"exec", ctr_oci::exec, true},
-    Entry{"state", ctr_oci::state, false},     Entry{"kill", ctr_oci::kill, false},
-    Entry{"delete", ctr_oci::remove, false},   Entry{"list", ctr_oci::list, false},
-    Entry{"ps", ctr_oci::ps, false},           Entry{"pause", ctr_oci::pause, false},
-    Entry{"resume", ctr_oci::resume, false},   Entry{"update", ctr_oci::update, false},
-    Entry{"events", ctr_oci::events, false},   Entry{"features", ctr_oci::features, false},
+    Entry{"run", ctr_oci::run, true},
+    Entry{"create", ctr_oci::create, true},
+    Entry{"start", ctr_oci::start, false},
+    Entry{"exec", ctr_oci::exec, true},
+    Entry{"state", ctr_oci::state, false},
+    Entry{"kill", ctr_oci::kill, false},
+    Entry{"delete", ctr_oci::remove, false},
+    Entry{"list", ctr_oci::list, false},
+    Entry{"ps", ctr_oci::ps, false},
+    Entry{"pause", ctr_oci::pause, false},
+    Entry{"resume", ctr_oci::resume, false},
+    Entry{"update", ctr_oci::update, false},
+    Entry{"events", ctr_oci::events, false},
+    Entry{"features", ctr_oci::features, false},
+    Entry{"checkpoint", ctr_oci::checkpoint, false},
+    Entry{"restore", ctr_oci::restore, false},
     Entry{"spec", ctr_oci::write_spec, false},
 };
 

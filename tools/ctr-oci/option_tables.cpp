@@ -23,6 +23,30 @@ template <auto Member> Set add(Options& o, const std::string& v) {
     return {};
 }
 
+template <auto Member> Set criu_text(Options& o, const std::string& v) {
+    o.criu.*Member = v;
+    return {};
+}
+
+template <auto Member> Set criu_flag(Options& o, const std::string& v) {
+    o.criu.*Member = v == "true";
+    return {};
+}
+
+Set cgroups_mode(Options& o, const std::string& v) {
+    if (v != "soft" && v != "full" && v != "strict" && v != "ignore")
+        return fail(bad_input("--manage-cgroups-mode is soft, full, strict or ignore, not '" + v + "'"));
+    o.criu.cgroups_mode = v;
+    return {};
+}
+
+Set empty_ns(Options& o, const std::string& v) {
+    if (v != "network")
+        return fail(bad_input("--empty-ns is network, not '" + v + "'", "CRIU can leave no other namespace empty"));
+    o.criu.empty_network = true;
+    return {};
+}
+
 Set log_file(Options& o, const std::string& v) {
     if (v.starts_with("journald:") || v.starts_with("syslog:"))
         return fail(bad_input("--log takes a file, not '" + v + "'", "stderr of a unit is in the journal already"));
@@ -191,6 +215,63 @@ constexpr std::array list{
     Option{"quiet", "q", "", "ids only", flag<&Options::quiet>},
 };
 constexpr std::array ps{list_format};
+constexpr Option image_path{"image-path", "", "DIR", "where the images are (default: checkpoint)",
+                            criu_text<&CriuOptions::image_path>};
+constexpr Option work_path{"work-path", "", "DIR", "where CRIU's log goes (default: --image-path)",
+                           criu_text<&CriuOptions::work_path>};
+constexpr Option tcp_established{"tcp-established", "", "", "with open TCP connections",
+                                 criu_flag<&CriuOptions::tcp_established>};
+constexpr Option ext_unix_sk{"ext-unix-sk", "", "", "with unix sockets whose other end is outside",
+                             criu_flag<&CriuOptions::ext_unix_sk>};
+constexpr Option shell_job{"shell-job", "", "", "with a terminal that is the caller's",
+                           criu_flag<&CriuOptions::shell_job>};
+constexpr Option file_locks{"file-locks", "", "", "with locks of files", criu_flag<&CriuOptions::file_locks>};
+constexpr Option manage_cgroups{"manage-cgroups-mode", "", "MODE",
+                                "of cgroups in the container: soft (default), full, strict, ignore", cgroups_mode};
+constexpr Option empty_namespace{"empty-ns", "", "NAMESPACE", "leave it empty; network", empty_ns};
+constexpr Option auto_dedup{"auto-dedup", "", "", "free what is in the parent images and not needed",
+                            criu_flag<&CriuOptions::auto_dedup>};
+constexpr Option lazy_pages{"lazy-pages", "", "", "refused: no page server", criu_flag<&CriuOptions::lazy_pages>};
+constexpr std::array checkpoint{
+    image_path,
+    work_path,
+    Option{"parent-path", "", "DIR", "images of an earlier pre-dump, relative to --image-path",
+           criu_text<&CriuOptions::parent_path>},
+    Option{"leave-running", "", "", "let the container go on", criu_flag<&CriuOptions::leave_running>},
+    Option{"pre-dump", "", "", "memory alone, and let the container go on", criu_flag<&CriuOptions::pre_dump>},
+    tcp_established,
+    ext_unix_sk,
+    shell_job,
+    file_locks,
+    manage_cgroups,
+    empty_namespace,
+    auto_dedup,
+    lazy_pages,
+    Option{"page-server", "", "ADDRESS:PORT", "refused: no page server", criu_text<&CriuOptions::page_server>},
+    Option{"status-fd", "", "FD", "refused: it is about --lazy-pages", criu_text<&CriuOptions::status_fd>},
+};
+constexpr std::array restore{
+    image_path,
+    work_path,
+    bundle,
+    detach,
+    pid_file,
+    console_socket,
+    tcp_established,
+    ext_unix_sk,
+    shell_job,
+    file_locks,
+    manage_cgroups,
+    empty_namespace,
+    auto_dedup,
+    lazy_pages,
+    Option{"lsm-profile", "", "TYPE:NAME", "another AppArmor profile or SELinux label (apparmor:..., selinux:...)",
+           criu_text<&CriuOptions::lsm_profile>},
+    Option{"lsm-mount-context", "", "CONTEXT", "another SELinux context of mounts",
+           criu_text<&CriuOptions::lsm_mount_context>},
+    Option{"no-subreaper", "", "", "changes nothing: ctr-oci never makes itself a subreaper", no_subreaper},
+    Option{"no-pivot", "", "", "changes nothing: CRIU enters the rootfs in its own way", no_subreaper},
+};
 constexpr std::array events{
     Option{"interval", "", "TIME", "between two statistics (default: 5s)", interval},
     Option{"stats", "", "", "print the statistics once", flag<&Options::stats>},
@@ -261,6 +342,8 @@ constexpr std::array all_commands{
     Command{"pause", "ID", "stop all processes where they are", {}, 1, 1},
     Command{"resume", "ID", "let them go on", {}, 1, 1},
     Command{"update", "ID", "change a container's limits", update, 1, 1},
+    Command{"checkpoint", "ID", "save a running container's processes into files", checkpoint, 1, 1},
+    Command{"restore", "ID", "bring a saved container back and wait for its end", restore, 1, 1},
     Command{"features", "", "print what this runtime can do as JSON", {}, 0, 0},
     Command{"spec", "", "write a config.json to start from", spec, 0, 0},
 };

@@ -14,6 +14,26 @@ namespace ctrd::ctr_oci {
 enum class Rootless { automatic, yes, no };
 enum class LogLevel { error, warning, debug };
 
+struct CriuOptions {
+    std::string image_path{"checkpoint"};
+    std::string work_path{};
+    std::string parent_path{};
+    std::string cgroups_mode{"soft"};
+    std::string page_server{};
+    std::string status_fd{};
+    std::string lsm_profile{};
+    std::string lsm_mount_context{};
+    bool leave_running{false};
+    bool pre_dump{false};
+    bool tcp_established{false};
+    bool ext_unix_sk{false};
+    bool shell_job{false};
+    bool file_locks{false};
+    bool auto_dedup{false};
+    bool lazy_pages{false};
+    bool empty_network{false};
+};
+
 struct Options {
     // global
     std::string root{};
@@ -59,6 +79,9 @@ struct Options {
     // update
     std::string resources_file{};
     std::vector<std::pair<std::string, std::string>> limits{}; // option and value, as given
+
+    // checkpoint and restore
+    CriuOptions criu{};
 
     std::vector<std::string> arguments{};
 };
