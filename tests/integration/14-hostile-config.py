@@ -80,9 +80,10 @@ for name, make in {"of 100 MiB": lambda path: subprocess.run(["sh", "-c", f"head
     subprocess.run(["rm", "-rf", "odd"], check=True)
 
 # [check_depth] The parser's stack.
-for opening in "[", '{"a":', '[{"a":':
-    refused(f"a million times '{opening}' is refused", opening * 1000000, "")
-    refused(f"so it is inside of what is known", json.dumps(PLAIN).replace('"hostname":', '"x":' + opening * 200000 + "1,"), "")
+for opening, closing in ("[", "]"), ('{"a":', "}"):
+    refused(f"'{opening}' 500,000 times is refused", opening * 500000, "nested")
+    deep = opening * 200000 + "1" + closing * 200000
+    refused("so it is where nobody looks, and closed again", json.dumps(PLAIN).replace('"hostname":', f'"x": {deep}, "hostname":'), "nested")
 refused("a config.json that is not UTF-8 is refused", json.dumps(changed(hostname="XX")).encode().replace(b"XX", b"\xff\xfe"), "not JSON")
 refused("so is one that ends too early", json.dumps(PLAIN)[:-20], "not JSON")
 
@@ -193,9 +194,9 @@ report(os.listdir(outside) == [] and os.path.isdir(outside), "and nothing is mad
 # [check_descriptors] A descriptor that the caller does not have would be one of the runtime's own.
 with open("bundle/config.json", "w") as file:
     json.dump(changed(process_args=["/bin/sh", "-c", "ls -l /proc/self/fd; echo RAN"]), file)
-for more in {"args": ["--preserve-fds", "6"], "env": {}}, {"args": [], "env": {"LISTEN_FDS": "6"}}:
-    status, text = oci("run", *more["args"], "--bundle", "bundle", "c", env={**os.environ, **more["env"]})
-    report(status == 1 and "RAN" not in text, f"descriptors that nobody has opened are not passed on ({more['args'] or more['env']})", f"{status}: {text}")
+results = [oci("run", "--preserve-fds", str(n), "--bundle", "bundle", "c") for n in range(1, 9)]
+results += [oci("run", "--bundle", "bundle", "c", env={**os.environ, "LISTEN_FDS": str(n)}) for n in range(1, 9)]
+report(all(status == 1 and "RAN" not in text for status, text in results), "descriptors that nobody has opened are not passed on", results)
 
 # [read_absolute_paths, O_NONBLOCK] Namespaces that are none.
 os.mkfifo("fifo")

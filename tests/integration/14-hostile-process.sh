@@ -131,3 +131,26 @@ check_equal "the runtime listens on no abstract socket" "$before" "$(abstract)"
 check_equal "nobody but root may enter what it keeps" "700 700" "$(stat -c %a /run/ctr-oci /run/ctr-oci/abstract | xargs)"
 check_equal "nor read it" "600 600" "$(stat -c %a /run/ctr-oci/abstract/*.json | xargs)"
 ctr-oci delete --force abstract
+
+# [limit_devices] The host's devices, by nodes of the payload's own: CAP_MKNOD is among the usual capabilities. fuse is
+# one that the test bed itself may open.
+steal='mknod /dev/fuse c 10 229 && : 3<> /dev/fuse && echo LOOT; echo tried'
+with "$all | .process.args = $(jq -nc '["/bin/sh", "-c", $s]' --arg s "$steal")"
+output=$(ctr-oci run --bundle bundle device 2>&1)
+check_contains "a device that was not given to the payload can't be opened" "Operation not permitted" "$output"
+check_not_contains "by whatever node" LOOT "$output"
+
+# [masks are mounts on the only procfs] In a user namespace of its own the payload is root, and may mount. A procfs
+# without masks is what it wants; the kernel gives it none while all that it sees of the old one is covered.
+unmask='cat /proc/keys > /dev/null && unshare -U -r -m sh -c "umount /proc/keys" && echo LOOT: unmasked
+    unshare -U -r -m -p -f sh -c "mount -t proc proc /tmp && ls /tmp/keys" && echo LOOT: a procfs of its own
+    unshare -U -r -m sh -c "mount -o remount,rw,bind /proc/sys" && echo LOOT: writable; echo tried'
+with ".root.readonly = false | .process.user = {\"uid\": 1000, \"gid\": 1000} | .process.args = $(jq -nc '["/bin/sh", "-c", $s]' --arg s "$unmask")"
+output=$(ctr-oci run --bundle bundle unmask 2>&1)
+check_not_contains "masks can't be taken off in a user namespace" LOOT "$output"
+check_contains "though one could be made" "tried" "$output"
+check_not_contains "and entered" "unshare(" "$output"
+check_contains "as seen without masks, where the container's configuration has none" "LOOT: a procfs" "$(
+    with ".root.readonly = false | .process.user = {\"uid\": 1000, \"gid\": 1000} | .linux.maskedPaths = [] | .linux.readonlyPaths = []
+        | .process.args = $(jq -nc '["/bin/sh", "-c", $s]' --arg s "$unmask")"
+    ctr-oci run --bundle bundle unmask 2>&1)"
