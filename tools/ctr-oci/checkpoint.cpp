@@ -63,7 +63,7 @@ Result<int> checkpoint(const Options& options) {
     const store::Records records = open_records(options);
     const std::string& id = options.arguments.front();
     const store::Record record = TRY(load_running(records, id));
-    const auto bundle = TRY(load_bundle(records.folder(id) + "/config.json", record.bundle));
+    const auto bundle = TRY(load_bundle(records.folder(id) + "/config.json", {record.bundle, false}));
     TRY_VOID(check_restorable(bundle->spec, bundle->plan));
     const CriuFolders folders = TRY(open_criu_folders(options, ImagesAre::to_write));
     const CriuMessage message = TRY(request(options, record, *bundle, folders));
