@@ -66,6 +66,17 @@ exec 5< <(echo passed)
 check_equal "exec --preserve-fds" "passed" "$(ctr-oci exec --preserve-fds 3 c sh -c 'cat <&5' 3< /dev/null 4< /dev/null)"
 exec 5<&-
 
+if [ "$(nproc)" -ge 2 ]; then
+    jq '.args = ["/bin/grep", "Cpus_allowed_list", "/proc/self/status"] | .execCPUAffinity = {initial: "0", final: "1"}' process.json > affinity.json
+    check_equal "exec on the processors that execCPUAffinity.final names" "Cpus_allowed_list: 1" "$(in_c --process affinity.json c | xargs)"
+    jq '.execCPUAffinity = {initial: "0"}' affinity.json > initial.json
+    check_equal "or on those of initial" "Cpus_allowed_list: 0" "$(in_c --process initial.json c | xargs)"
+else
+    skip "exec on the processors that execCPUAffinity names" "there is only one"
+fi
+jq '.execCPUAffinity = {final: "4000"}' process.json > affinity.json
+check_status "a processor that is not there is refused" 255 ctr-oci exec --process affinity.json c
+
 # exec: status and signals
 check_status "exec ends with the command's status" 5 ctr-oci exec c sh -c 'exit 5'
 check_status "and with 128 and the signal's number" 137 ctr-oci exec c sh -c 'kill -9 $$'
@@ -172,11 +183,12 @@ ctr-oci create --bundle bundle n
 check "exec in a created container" ctr-oci exec n true
 ctr-oci delete --force n
 running u '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
-    | .linux.gidMappings = .linux.uidMappings | .linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 1000000}}'
+    | .linux.gidMappings = .linux.uidMappings | .linux.personality = {domain: "LINUX32"} | .linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 1000000}}'
 check_equal "exec in a user namespace" "0 100000 65536" "$(in_c u cat /proc/self/uid_map | xargs)"
 check_equal "as its root" "0" "$(in_c u id -u)"
 ctr-oci exec --detach --pid-file pid u sleep 324 > /dev/null
 check_equal "who is somebody else outside" 100000 "$(stat -c %u "/proc/$(cat pid)")"
+check_equal "exec has the container's personality" "i686 i686" "$(in_c u uname -m) $(in_c u uname -m)"
 check_equal "exec in a time namespace" yes "$(in_c u sh -c '[ $(cut -d. -f1 /proc/uptime) -ge 1000000 ] && echo yes')"
 check_status "exec -t in a user namespace" 0 script -qec "ctr-oci exec -t u tty" /dev/null
 ctr-oci delete --force u
