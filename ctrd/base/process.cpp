@@ -79,6 +79,8 @@ Result<ProcessStat> process_stat(pid_t pid) {
     return stat;
 }
 
+Result<std::uint64_t> start_time(pid_t pid) { return TRY(process_stat(pid)).start_time; }
+
 bool is_host_root() noexcept {
     if (::geteuid() != 0)
         return false;
