@@ -79,6 +79,8 @@ Result<ProcessStat> process_stat(pid_t pid) {
     return stat;
 }
 
+Result<std::uint64_t> start_time(pid_t pid) { return TRY(process_stat(pid)).start_time; }
+
 bool is_host_root() noexcept {
     if (::geteuid() != 0)
         return false;
@@ -94,8 +96,6 @@ bool is_host_root() noexcept {
     return n > 0 && std::sscanf(text, "%u %u %u", &inside, &outside, &size) == 3 && inside == 0 && outside == 0 &&
            size == ~0U;
 }
-
-Result<std::uint64_t> start_time(pid_t pid) { return TRY(process_stat(pid)).start_time; }
 
 Result<std::string> cgroup_of(pid_t pid) {
     const std::string lines = TRY(read_file(proc_path(pid, "cgroup")));

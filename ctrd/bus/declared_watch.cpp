@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::uint32_t outer_events = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR;
 // A file that is written whole gets its name by a link, or by a rename over an older one.
-constexpr std::uint32_t inner_events = IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR;
+constexpr std::uint32_t inner_events =
+    IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR;
 
 } // namespace
 

@@ -40,5 +40,6 @@ int main(int argc, char** argv) {
     while (std::strcmp(mode, "wait") == 0)
         ::pause();
     const bool first = std::strcmp(mode, "exec") != 0;
-    return (::getpid() == 1) == first && ::access("/payload", X_OK) == 0 && ::access("/proc/self/stat", R_OK) == 0 ? 42 : 1;
+    return (::getpid() == 1) == first && ::access("/payload", X_OK) == 0 && ::access("/proc/self/stat", R_OK) == 0 ? 42
+                                                                                                                   : 1;
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,6 +27,15 @@ Result<std::string> cgroup_path(const oci::Spec& spec, const std::string& id) {
 bool lacks_the_right(const Error& error) {
     return error.code == std::errc::permission_denied || error.code == std::errc::operation_not_permitted ||
            error.code == std::errc::read_only_file_system;
+}
+
+/// One that was found by its name alone: ours dies with its creator, maybe only just now. Who stays is another's.
+void remove_when_empty(const std::string& folder) {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+        if (::rmdir(folder.c_str()) == 0 || errno != EBUSY)
+            return;
+        ::poll(nullptr, 0, 10);
+    }
 }
 
 } // namespace
@@ -75,8 +85,10 @@ Result<void> remove_cgroup_of(const store::Record& record) {
         return {};
     if (record.cgroup_is_ours && (::rmdir(record.cgroup.c_str()) == 0 || errno == ENOENT))
         return {}; // nobody was left in it
-    if (record.pid == 0 && record.cgroup_id == 0)
-        return {}; // found by its name alone: who is in it is another's, since ours died with its creator
+    if (record.pid == 0 && record.cgroup_id == 0) {
+        remove_when_empty(record.cgroup);
+        return {};
+    }
     // cgroup.kill also takes what the payload left running; a plain rmdir would only fail on it.
     [[maybe_unused]] auto killed = runtime::kill_cgroup(record.cgroup);
     return record.cgroup_is_ours ? runtime::remove_cgroup(record.cgroup) : Result<void>{};
