@@ -59,6 +59,12 @@ void give_up(const ChildContext& context, Stage stage, std::uint32_t index, int 
     ::_exit(127);
 }
 
+void give_up_early(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept {
+    report(context, stage, index, error);
+    wait_for(context, Stage::go);
+    ::_exit(127);
+}
+
 void run_first_process(ChildContext& context) noexcept {
     ::close(context.parent_end);
     if (context.waits_to_begin)
@@ -67,11 +73,11 @@ void run_first_process(ChildContext& context) noexcept {
         ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // the others are not from birth: Container::spawn
     ::umask(0);
     if (const int err = become_namespace_root(context); err != 0)
-        give_up(context, Stage::identity_failed, static_cast<std::uint32_t>(IdentityStep::ids), err);
+        give_up_early(context, Stage::identity_failed, static_cast<std::uint32_t>(IdentityStep::ids), err);
     const auto& steps = context.plan->steps;
     for (std::uint32_t i = 0; i < steps.size(); ++i)
         if (const int err = apply_step(context, steps[i], context.prepared->sources[i]); err != 0)
-            give_up(context, Stage::step_failed, i, err);
+            give_up_early(context, Stage::step_failed, i, err);
     wait_for(context, Stage::go);
     become_payload(context);
 }

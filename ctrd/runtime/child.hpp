@@ -58,5 +58,7 @@ int open_terminal(ChildContext& context, const std::optional<oci::ConsoleSize>& 
 int send_descriptor(int socket, const void* data, std::size_t size, int fd) noexcept;
 bool report(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept;
 [[noreturn]] void give_up(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept;
+/// The same while the parent is not listening yet: it still looks at us by our pid, which nobody may reap before that.
+[[noreturn]] void give_up_early(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept;
 
 } // namespace ctrd::runtime

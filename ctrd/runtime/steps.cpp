@@ -221,7 +221,7 @@ struct Apply {
         const auto& hooks = context.prepared->container_hooks;
         for (std::uint32_t i = 0; i < hooks.size(); ++i)
             if (const int result = run_prepared_hook(hooks[i], context.creating_state); result != 0)
-                give_up(context, Stage::create_hook_failed, i, result);
+                give_up_early(context, Stage::create_hook_failed, i, result);
         return 0;
     }
 
