@@ -107,7 +107,8 @@ fi
 limited '.memory = {limit: 33554432, swap: 33554432} | .pids = {limit: 10}'
 check_status "who needs more memory than there is, is ended" 137 ctr-oci exec l \
     /bin/sh -c 'x=$(head -c 60000000 /dev/zero | tr "\0" x); echo ${#x}'
-check_contains "the kernel counts it" "oom_kill 1" "$(value memory.events)"
+# The shell and what it reads from may both be ended.
+check "the kernel counts it" [ "$(sed -n 's/^oom_kill //p' "$folder/memory.events")" -ge 1 ]
 check_status "who needs more processes than there are, gets none" 2 ctr-oci exec l \
     /bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done 2> /dev/null; wait'
 check_not_contains "the kernel counts that" "max 0" "$(value pids.events)"
