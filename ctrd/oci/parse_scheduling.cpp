@@ -2,7 +2,6 @@
 
 #include "ctrd/oci/names.hpp"
 
-#include <linux/ioprio.h>
 #include <linux/mempolicy.h>
 #include <linux/sched.h>
 
@@ -31,11 +30,9 @@ constexpr std::array scheduler_flags{
     Named{"SCHED_FLAG_UTIL_CLAMP_MIN", SCHED_FLAG_UTIL_CLAMP_MIN},
     Named{"SCHED_FLAG_UTIL_CLAMP_MAX", SCHED_FLAG_UTIL_CLAMP_MAX},
 };
-constexpr std::array io_classes{
-    Named{"IOPRIO_CLASS_RT", static_cast<int>(IOPRIO_CLASS_RT)},
-    Named{"IOPRIO_CLASS_BE", static_cast<int>(IOPRIO_CLASS_BE)},
-    Named{"IOPRIO_CLASS_IDLE", static_cast<int>(IOPRIO_CLASS_IDLE)},
-};
+// ioprio_set(2); <linux/ioprio.h> of Debian's 6.1.192 has a parameter named `class` and is no C++.
+constexpr std::array io_classes{Named{"IOPRIO_CLASS_RT", 1}, Named{"IOPRIO_CLASS_BE", 2},
+                                Named{"IOPRIO_CLASS_IDLE", 3}};
 constexpr std::array memory_modes{
     Named{"MPOL_DEFAULT", static_cast<int>(MPOL_DEFAULT)},
     Named{"MPOL_BIND", static_cast<int>(MPOL_BIND)},

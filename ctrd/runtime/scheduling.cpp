@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <linux/ioprio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -12,6 +11,8 @@
 
 namespace ctrd::runtime {
 namespace {
+
+constexpr int ioprio_who_process = 1; // <linux/ioprio.h> is no C++ everywhere
 
 /// What sched_setattr(2) takes; <linux/sched/types.h> and <sched.h> can't be included together.
 struct SchedulerAttributes {
@@ -64,7 +65,7 @@ Result<void> set_scheduling(pid_t pid, const oci::Process& process) {
                      .context("process.oomScoreAdj"));
     if (process.scheduler)
         TRY_VOID(set_scheduler(pid, *process.scheduler));
-    if (process.io_priority && ::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, process.io_priority->value) < 0)
+    if (process.io_priority && ::syscall(SYS_ioprio_set, ioprio_who_process, pid, process.io_priority->value) < 0)
         return fail(os_error(errno, "process.ioPriority: cannot set it",
                              errno == EPERM ? "IOPRIO_CLASS_RT takes CAP_SYS_ADMIN or CAP_SYS_NICE" : ""));
     return {};
