@@ -1,0 +1,16 @@
+// {fmt}'s functions, compiled once: Debian has no static library of it, and header-only each file would compile them
+// again. What its headers declare as `extern template` is made here.
+#include <fmt/format-inl.h>
+
+namespace fmt::detail {
+
+template dragonbox::decimal_fp<float> dragonbox::to_decimal(float) noexcept;
+template dragonbox::decimal_fp<double> dragonbox::to_decimal(double) noexcept;
+template locale_ref::locale_ref(const std::locale&);
+template std::locale locale_ref::get<std::locale>() const;
+template thousands_sep_result<char> thousands_sep_impl(locale_ref);
+template char decimal_point_impl(locale_ref);
+template void buffer<char>::append(const char*, const char*);
+template void vformat_to(buffer<char>&, string_view, basic_format_args<FMT_BUFFER_CONTEXT(char)>, locale_ref);
+
+} // namespace fmt::detail
