@@ -15,22 +15,49 @@ long call(bpf_cmd command, bpf_attr& attributes) { return ::syscall(SYS_bpf, com
 
 std::uint64_t pointer(const void* to) { return reinterpret_cast<std::uintptr_t>(to); }
 
-Result<bool> has_name(std::uint32_t id, const char* name) {
+struct Program {
+    UniqueFd fd{};
+    bpf_prog_info info{};
+    std::uint32_t map{0}; // the id of its first one; 0: none
+};
+
+/// No descriptor: it was detached since we asked.
+Result<Program> open_program(std::uint32_t id) {
+    Program program;
     bpf_attr attributes{};
     attributes.prog_id = id;
-    const UniqueFd program{static_cast<int>(call(BPF_PROG_GET_FD_BY_ID, attributes))};
-    if (!program && errno == ENOENT)
-        return false; // detached since we asked
-    if (!program)
+    program.fd = UniqueFd{static_cast<int>(call(BPF_PROG_GET_FD_BY_ID, attributes))};
+    if (!program.fd && errno == ENOENT)
+        return program;
+    if (!program.fd)
         return fail(os_error(errno, "cannot look at a BPF program"));
-    bpf_prog_info info{};
+    program.info.nr_map_ids = 1;
+    program.info.map_ids = pointer(&program.map);
     attributes = {};
-    attributes.info.bpf_fd = static_cast<std::uint32_t>(program.get());
-    attributes.info.info_len = sizeof info;
-    attributes.info.info = pointer(&info);
+    attributes.info.bpf_fd = static_cast<std::uint32_t>(program.fd.get());
+    attributes.info.info_len = sizeof program.info;
+    attributes.info.info = pointer(&program.info);
     if (call(BPF_OBJ_GET_INFO_BY_FD, attributes) < 0)
         return fail(os_error(errno, "cannot look at a BPF program"));
-    return std::strncmp(info.name, name, sizeof info.name) == 0;
+    return program;
+}
+
+/// The one of this name; no descriptor where there is none.
+Result<Program> find(int cgroup, bpf_attach_type where, const char* name) {
+    std::array<std::uint32_t, most_programs> ids{};
+    bpf_attr attributes{};
+    attributes.query.target_fd = static_cast<std::uint32_t>(cgroup);
+    attributes.query.attach_type = where;
+    attributes.query.prog_ids = pointer(ids.data());
+    attributes.query.prog_cnt = ids.size();
+    if (call(BPF_PROG_QUERY, attributes) < 0)
+        return fail(os_error(errno, "cannot list the BPF programs of a cgroup"));
+    for (std::uint32_t i = 0; i < attributes.query.prog_cnt && i < ids.size(); ++i) {
+        Program program = TRY(open_program(ids[i]));
+        if (program.fd && std::strncmp(program.info.name, name, sizeof program.info.name) == 0)
+            return program;
+    }
+    return Program{};
 }
 
 } // namespace
@@ -40,11 +67,15 @@ Result<UniqueFd> load_refusal(bpf_attach_type where, const char* name) {
     const std::array program{
         bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
         bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+    return load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, where, name, program);
+}
+
+Result<UniqueFd> load(bpf_prog_type type, bpf_attach_type where, const char* name, std::span<const bpf_insn> program) {
     bpf_attr attributes{};
-    attributes.prog_type = BPF_PROG_TYPE_CGROUP_SOCK_ADDR;
+    attributes.prog_type = type;
     attributes.expected_attach_type = where;
     attributes.insns = pointer(program.data());
-    attributes.insn_cnt = program.size();
+    attributes.insn_cnt = static_cast<std::uint32_t>(program.size());
     attributes.license = pointer("LGPL");
     std::strncpy(attributes.prog_name, name, sizeof attributes.prog_name - 1);
     UniqueFd fd{static_cast<int>(call(BPF_PROG_LOAD, attributes))};
@@ -53,19 +84,33 @@ Result<UniqueFd> load_refusal(bpf_attach_type where, const char* name) {
     return fd;
 }
 
-Result<bool> is_attached(int cgroup, bpf_attach_type where, const char* name) {
-    std::array<std::uint32_t, most_programs> ids{};
+Result<UniqueFd> make_cell(std::uint32_t size, const char* name) {
     bpf_attr attributes{};
-    attributes.query.target_fd = static_cast<std::uint32_t>(cgroup);
-    attributes.query.attach_type = where;
-    attributes.query.prog_ids = pointer(ids.data());
-    attributes.query.prog_cnt = ids.size();
-    if (call(BPF_PROG_QUERY, attributes) < 0)
-        return fail(os_error(errno, "cannot list the BPF programs of a cgroup"));
-    for (std::uint32_t i = 0; i < attributes.query.prog_cnt && i < ids.size(); ++i)
-        if (TRY(has_name(ids[i], name)))
-            return true;
-    return false;
+    attributes.map_type = BPF_MAP_TYPE_ARRAY;
+    attributes.key_size = sizeof(std::uint32_t);
+    attributes.value_size = size;
+    attributes.max_entries = 1;
+    attributes.map_flags = BPF_F_MMAPABLE;
+    std::strncpy(attributes.map_name, name, sizeof attributes.map_name - 1);
+    UniqueFd fd{static_cast<int>(call(BPF_MAP_CREATE, attributes))};
+    if (!fd)
+        return fail(os_error(errno, "cannot make the BPF map '" + std::string{name} + "'"));
+    return fd;
+}
+
+Result<UniqueFd> find_cell(int cgroup, bpf_attach_type where, const char* name) {
+    const Program program = TRY(find(cgroup, where, name));
+    bpf_attr attributes{};
+    attributes.map_id = program.map;
+    UniqueFd fd{program.map == 0 ? -1 : static_cast<int>(call(BPF_MAP_GET_FD_BY_ID, attributes))};
+    if (!fd)
+        return fail(os_error(program.map == 0 ? ENOENT : errno,
+                             "cannot find the map of the BPF program '" + std::string{name} + "'"));
+    return fd;
+}
+
+Result<bool> is_attached(int cgroup, bpf_attach_type where, const char* name) {
+    return static_cast<bool>(TRY(find(cgroup, where, name)).fd);
 }
 
 Result<void> attach(int cgroup, int program, bpf_attach_type where) {

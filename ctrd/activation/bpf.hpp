@@ -1,14 +1,24 @@
-// bpf(2), as far as the guard needs it: a program of two instructions that refuses, on one cgroup.
+// bpf(2), as far as the guard and the counter of connections need it: programs of a few instructions on one cgroup.
 #pragma once
 
 #include "ctrd/base/fd.hpp"
 
 #include <linux/bpf.h>
 
+#include <span>
+
 namespace ctrd::activation::bpf {
 
 /// A BPF_PROG_TYPE_CGROUP_SOCK_ADDR program that answers EPERM to every call at `where`.
 Result<UniqueFd> load_refusal(bpf_attach_type where, const char* name);
+
+/// Any other program, checked by the kernel.
+Result<UniqueFd> load(bpf_prog_type type, bpf_attach_type where, const char* name, std::span<const bpf_insn> program);
+
+/// An array of one element that can be mapped into memory.
+Result<UniqueFd> make_cell(std::uint32_t size, const char* name);
+/// That of the program with this name which is attached at `where` to this cgroup; ENOENT where there is none.
+Result<UniqueFd> find_cell(int cgroup, bpf_attach_type where, const char* name);
 
 /// True where a program of this name is attached at `where` to this very cgroup.
 Result<bool> is_attached(int cgroup, bpf_attach_type where, const char* name);

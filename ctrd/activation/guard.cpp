@@ -9,13 +9,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
-#include <optional>
-#include <vector>
 
 namespace ctrd::activation {
 namespace {
@@ -99,15 +96,15 @@ Result<void> refuse_outgoing(const Cgroup& cgroup) {
     return {};
 }
 
-Result<void> guard_listeners(std::span<const int> sockets, const std::string& unit) {
-    std::vector<std::uint64_t> guarded;
+Result<std::uint64_t> guard_listeners(std::span<const int> sockets, const std::string& unit) {
+    std::uint64_t guarded = 0;
     for (const int socket : sockets) {
         const SocketFacts facts = TRY(look_at(socket));
         if (!facts.is_ip())
             continue;
         TRY_VOID(check_kind(facts));
         const std::uint64_t id = TRY(birth_cgroup(socket));
-        if (std::ranges::find(guarded, id) != guarded.end())
+        if (id == guarded)
             continue;
         const Cgroup cgroup = TRY(open_cgroup(id));
         if (!("/" + cgroup.path).ends_with("/" + unit))
@@ -115,11 +112,11 @@ Result<void> guard_listeners(std::span<const int> sockets, const std::string& un
         auto done = refuse_outgoing(cgroup);
         if (!done) {
             done.error().hint = no_guard_hint;
-            return done;
+            return fail(std::move(done).error());
         }
-        guarded.push_back(id);
+        guarded = id;
     }
-    return {};
+    return guarded;
 }
 
 } // namespace ctrd::activation

@@ -27,8 +27,9 @@ Result<Cgroup> open_cgroup(std::uint64_t id);
 /// Refuses connect and bind (IPv4 and IPv6) on everything born there. Looks first whether it is done already.
 Result<void> refuse_outgoing(const Cgroup& cgroup);
 
-/// All of the above for what is about to be handed over. Sockets that are not IP need no guard. An error means that
-/// nothing may be handed over; a socket that was born outside of `unit` ("ctr@web.socket") is one.
-Result<void> guard_listeners(std::span<const int> sockets, const std::string& unit);
+/// All of the above for what is about to be handed over: the id of the cgroup in which they were born, 0 where none is
+/// IP, which need no guard. An error means that nothing may be handed over; a socket that was born outside of `unit`
+/// ("ctr@web.socket") is one.
+Result<std::uint64_t> guard_listeners(std::span<const int> sockets, const std::string& unit);
 
 } // namespace ctrd::activation

@@ -16,17 +16,14 @@ constexpr const char* record_folder = "/run/ctrd/run";
 constexpr std::size_t largest_record = 64U << 10;
 
 nlohmann::json to_value(const RecordedSocket& socket) {
-    return {{"name", socket.name},
-            {"deliver", socket.deliver},
-            {"inode", socket.inode},
-            {"family", socket.family},
-            {"port", socket.port}};
+    return {{"name", socket.name},     {"deliver", socket.deliver}, {"inode", socket.inode},
+            {"family", socket.family}, {"port", socket.port},       {"host_port", socket.host_port}};
 }
 
 RecordedSocket to_socket(const nlohmann::json& value) {
-    return {value.at("name").get<std::string>(), value.at("deliver").get<std::string>(),
+    return {value.at("name").get<std::string>(),    value.at("deliver").get<std::string>(),
             value.at("inode").get<std::uint64_t>(), value.at("family").get<int>(),
-            value.at("port").get<std::uint16_t>()};
+            value.at("port").get<std::uint16_t>(),  value.value("host_port", std::uint16_t{0})};
 }
 
 } // namespace
@@ -43,7 +40,9 @@ std::string to_json(const RunRecord& record) {
                                {"leader", record.leader},
                                {"leader_start", record.leader_start},
                                {"cgroup", record.cgroup},
-                               {"sockets", std::move(sockets)}};
+                               {"sockets", std::move(sockets)},
+                               {"phase", record.phase},
+                               {"socket_cgroup", record.socket_cgroup}};
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -54,7 +53,9 @@ Result<RunRecord> parse_record(std::string_view json) {
                          value.at("leader").get<pid_t>(),
                          value.at("leader_start").get<std::uint64_t>(),
                          value.at("cgroup").get<std::string>(),
-                         {}};
+                         {},
+                         value.value("phase", std::string{"running"}),
+                         value.value("socket_cgroup", std::uint64_t{0})};
         for (const auto& socket : value.at("sockets"))
             record.sockets.push_back(to_socket(socket));
         return record;

@@ -15,7 +15,8 @@ struct RecordedSocket {
     std::string deliver{}; // "adopt" or "pass"
     std::uint64_t inode{0};
     int family{0};
-    std::uint16_t port{0}; // what the payload binds; 0 where it is passed
+    std::uint16_t port{0};      // what the payload binds; 0 where it is passed
+    std::uint16_t host_port{0}; // where clients connect; 0 where it is not TCP
 };
 
 struct RunRecord {
@@ -24,6 +25,8 @@ struct RunRecord {
     std::uint64_t leader_start{0}; // ctrd::start_time of the leader: the pid alone may be another's by now
     std::string cgroup{};          // of the payload, below the cgroup mount: "/machine.slice/ctr@web.service/payload"
     std::vector<RecordedSocket> sockets{};
+    std::string phase{"running"};   // or "created": all but its program, which waits for the first connection
+    std::uint64_t socket_cgroup{0}; // the id of that in which the IP sockets were made; 0: there are none
 };
 
 std::string record_path(std::string_view container);

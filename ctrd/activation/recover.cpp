@@ -1,11 +1,9 @@
 #include "ctrd/activation/recover.hpp"
 
-#include "ctrd/base/deadline.hpp"
-#include "ctrd/base/file.hpp"
+#include "ctrd/activation/freezer.hpp"
 #include "ctrd/base/process.hpp"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <linux/kcmp.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -29,26 +27,6 @@ bool is_notify_link(int folder, const char* name) {
     char link[64];
     const ssize_t length = ::readlinkat(folder, name, link, sizeof link);
     return length >= 0 && std::string_view{link, static_cast<std::size_t>(length)} == "anon_inode:seccomp notify";
-}
-
-bool says(const std::string& events, std::string_view line) {
-    return ("\n" + events).contains("\n" + std::string{line} + "\n");
-}
-
-/// Until every process in the cgroup has stopped, or is gone: an empty cgroup counts as frozen.
-Result<void> wait_frozen(int folder) {
-    const UniqueFd events = TRY(open_at(folder, "cgroup.events", O_RDONLY));
-    const Deadline deadline{freeze_timeout};
-    for (;;) {
-        if (::lseek(events.get(), 0, SEEK_SET) < 0)
-            return fail(os_error(errno, "cannot read 'cgroup.events'"));
-        if (says(TRY(read_all(events.get(), 4096)), "frozen 1"))
-            return {};
-        if (deadline.passed())
-            return fail(os_error(ETIMEDOUT, "the cgroup did not freeze"));
-        pollfd changed{events.get(), POLLPRI, 0};
-        ::poll(&changed, 1, deadline.poll_timeout());
-    }
 }
 
 } // namespace
@@ -88,16 +66,12 @@ bool is_dead(int notify_fd) noexcept {
 }
 
 Result<void> restart_interrupted_calls(const std::string& cgroup) {
-    const std::string path = TRY(cgroup_mount()) + cgroup;
-    const UniqueFd folder = TRY(open_at(AT_FDCWD, path, O_PATH | O_DIRECTORY));
-    const UniqueFd freezer = TRY(open_at(folder.get(), "cgroup.freeze", O_RDONLY));
-    if (TRY(read_all(freezer.get(), 64)).starts_with("1") || says(TRY(read_file(path + "/cgroup.events")), "frozen 1"))
+    if (TRY(is_frozen(cgroup)))
         return {};
-    TRY_VOID(write_control_at(folder.get(), "cgroup.freeze", "1").context("'" + path + "'"));
-    auto frozen = wait_frozen(folder.get());
+    auto frozen = freeze(cgroup, freeze_timeout);
     // Thawed in every case: a container that did not stop in time must not stop later.
-    TRY_VOID(write_control_at(folder.get(), "cgroup.freeze", "0").context("'" + path + "'"));
-    return std::move(frozen).context("'" + path + "'");
+    TRY_VOID(thaw(cgroup));
+    return frozen;
 }
 
 } // namespace ctrd::activation

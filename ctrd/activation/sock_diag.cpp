@@ -18,7 +18,7 @@
 namespace ctrd::activation {
 namespace {
 
-constexpr const char* what = "cannot ask the kernel for a socket's cgroup";
+constexpr const char* what = "cannot ask the kernel about sockets";
 constexpr std::uint32_t every_state = ~0U;
 
 struct Question {
@@ -78,50 +78,63 @@ std::optional<std::uint64_t> cgroup_attribute(const nlmsghdr* message) {
     return std::nullopt;
 }
 
-struct Search {
-    std::uint64_t cookie{0};
-    std::optional<std::uint64_t> cgroup{};
-    bool found{false};
-    bool finished{false};
-};
+DiagSocket to_socket(const nlmsghdr* message) {
+    const auto* body = static_cast<const inet_diag_msg*>(NLMSG_DATA(message));
+    return {body->idiag_state, body->idiag_inode, body->idiag_rqueue, cgroup_attribute(message).value_or(0)};
+}
 
-/// One datagram of the answer.
-Result<void> look_through(const char* data, std::size_t size, Search& search) {
+using Visit = std::function<void(const nlmsghdr*)>;
+
+/// One datagram of the answer. True: it was the last.
+Result<bool> look_through(const char* data, std::size_t size, const Visit& visit) {
+    bool finished = false;
     auto left = static_cast<unsigned>(size);
     for (const auto* message = reinterpret_cast<const nlmsghdr*>(data); NLMSG_OK(message, left);
          message = NLMSG_NEXT(message, left)) {
-        search.finished = search.finished || (message->nlmsg_flags & NLM_F_MULTI) == 0;
+        finished = finished || (message->nlmsg_flags & NLM_F_MULTI) == 0;
         if (message->nlmsg_type == NLMSG_DONE) {
-            search.finished = true;
+            finished = true;
         } else if (message->nlmsg_type == NLMSG_ERROR) {
             const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(message));
             if (error->error != 0)
                 return fail(os_error(-error->error, what));
         } else if (message->nlmsg_type == SOCK_DIAG_BY_FAMILY) {
-            const auto* body = static_cast<const inet_diag_msg*>(NLMSG_DATA(message));
-            if (cookie_of(body->id) != search.cookie)
-                continue;
-            search.found = true;
-            search.cgroup = cgroup_attribute(message);
+            visit(message);
         }
     }
-    return {};
+    return finished;
 }
 
-Result<Search> ask(const Question& question) {
+Result<void> ask(const Question& question, const Visit& visit) {
     const UniqueFd netlink{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)};
     if (!netlink || ::send(netlink.get(), &question, sizeof question, 0) < 0)
         return fail(os_error(errno, what, "the kernel needs the modules inet_diag and tcp_diag"));
-    Search search{cookie_of(question.body.id)};
     alignas(nlmsghdr) char buffer[16384];
-    while (!search.finished) {
+    for (bool finished = false; !finished;) {
         const ssize_t n = ::recv(netlink.get(), buffer, sizeof buffer, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return fail(os_error(errno, what));
-        TRY_VOID(look_through(buffer, static_cast<std::size_t>(n), search));
+        finished = TRY(look_through(buffer, static_cast<std::size_t>(n), visit));
     }
+    return {};
+}
+
+struct Search {
+    std::optional<std::uint64_t> cgroup{};
+    bool found{false};
+};
+
+Result<Search> search_for(const Question& question) {
+    Search search;
+    const std::uint64_t cookie = cookie_of(question.body.id);
+    TRY_VOID(ask(question, [&](const nlmsghdr* message) {
+        if (cookie_of(static_cast<const inet_diag_msg*>(NLMSG_DATA(message))->id) != cookie)
+            return;
+        search.found = true;
+        search.cgroup = cgroup_attribute(message);
+    }));
     return search;
 }
 
@@ -129,9 +142,9 @@ Result<Search> ask(const Question& question) {
 
 Result<std::uint64_t> cgroup_id_of_socket(int socket) {
     const SocketFacts facts = TRY(look_at(socket));
-    auto search = ask(TRY(question_for(socket, facts, false)));
+    auto search = search_for(TRY(question_for(socket, facts, false)));
     if (!search || !search->found)
-        search = ask(TRY(question_for(socket, facts, true)));
+        search = search_for(TRY(question_for(socket, facts, true)));
     if (!search)
         return fail(std::move(search).error());
     if (!search->found)
@@ -139,6 +152,18 @@ Result<std::uint64_t> cgroup_id_of_socket(int socket) {
     if (!search->cgroup)
         return fail(os_error(EOPNOTSUPP, what, "it needs a kernel with CONFIG_SOCK_CGROUP_DATA, 5.7 or later"));
     return *search->cgroup;
+}
+
+Result<void> for_each_tcp_socket(int family, std::uint16_t port, const std::function<void(const DiagSocket&)>& visit) {
+    Question question;
+    question.header.nlmsg_len = sizeof question;
+    question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    question.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    question.body.sdiag_family = static_cast<std::uint8_t>(family);
+    question.body.sdiag_protocol = IPPROTO_TCP;
+    question.body.idiag_states = every_state;
+    question.body.id.idiag_sport = htons(port);
+    return ask(question, [&](const nlmsghdr* message) { visit(to_socket(message)); });
 }
 
 } // namespace ctrd::activation

@@ -4,9 +4,12 @@
 #include "ctrd/activation/listener.hpp"
 #include "tools/ctr-run/address.hpp"
 
+#include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace ctrd::run {
 namespace {
@@ -34,6 +37,16 @@ Result<void> check_adoptable(const DeclaredSocket& declared, const activation::S
     return fail(bad_input(words(declared) + " can't be adopted: it is not TCP", "use deliver = \"pass\""));
 }
 
+/// 0 for a socket that is not IP.
+std::uint16_t tcp_port(int fd) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
+        (address.ss_family != AF_INET && address.ss_family != AF_INET6))
+        return 0;
+    return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port); // at the same place in both families
+}
+
 } // namespace
 
 Result<Sockets> Sockets::match(const std::vector<DeclaredSocket>& declared, std::vector<ListenFd> handed) {
@@ -56,17 +69,36 @@ Result<Sockets> Sockets::match(const std::vector<DeclaredSocket>& declared, std:
     return sockets;
 }
 
-Result<void> Sockets::make_safe(const std::string& socket_unit) const {
+Result<std::uint64_t> Sockets::make_safe(const std::string& socket_unit) const {
     std::vector<int> fds;
     for (const Socket& socket : sockets_)
         fds.push_back(socket.fd.get());
-    TRY_VOID(activation::guard_listeners(fds, socket_unit));
+    const std::uint64_t cgroup = TRY(activation::guard_listeners(fds, socket_unit));
     for (const Socket& socket : sockets_)
         if (socket.stream)
             TRY_VOID(activation::restore_backlog(socket.fd.get(),
                                                  socket.declared.backlog.value_or(activation::longest_backlog))
                          .context(words(socket.declared)));
+    return cgroup;
+}
+
+Result<void> Sockets::await_connection(int pidfd) const {
+    std::vector<pollfd> waiting{{pidfd, POLLIN, 0}};
+    for (const Socket& socket : sockets_)
+        waiting.push_back({socket.fd.get(), POLLIN, 0});
+    while (::poll(waiting.data(), waiting.size(), -1) < 0)
+        if (errno != EINTR)
+            return fail(os_error(errno, "cannot wait for a connection"));
+    if (waiting.front().revents != 0)
+        return fail(Error{std::errc::no_child_process, "it was ended before anybody connected", ""});
     return {};
+}
+
+std::vector<int> Sockets::all() const {
+    std::vector<int> fds;
+    for (const Socket& socket : sockets_)
+        fds.push_back(socket.fd.get());
+    return fds;
 }
 
 std::vector<int> Sockets::passed() const {
@@ -102,7 +134,8 @@ std::vector<activation::RecordedSocket> Sockets::recorded() const {
     for (const Socket& socket : sockets_) {
         const bool adopt = socket.declared.deliver == Deliver::adopt;
         result.push_back({socket.declared.name, adopt ? "adopt" : "pass", socket.inode, socket.family,
-                          adopt ? socket.declared.port : std::uint16_t{0}});
+                          adopt ? socket.declared.port : std::uint16_t{0},
+                          socket.stream ? tcp_port(socket.fd.get()) : std::uint16_t{0}});
     }
     return result;
 }

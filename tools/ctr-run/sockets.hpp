@@ -14,9 +14,15 @@ public:
     /// before, is closed.
     static Result<Sockets> match(const std::vector<DeclaredSocket>& declared, std::vector<activation::ListenFd> handed);
 
-    /// No guard, no hand-over. Then sets right what an earlier payload may have done to them.
-    Result<void> make_safe(const std::string& socket_unit) const;
+    /// No guard, no hand-over. Then sets right what an earlier payload may have done to them. The id of the cgroup in
+    /// which the IP sockets were made; 0 where there are none.
+    Result<std::uint64_t> make_safe(const std::string& socket_unit) const;
 
+    /// Until a connection (or a datagram) waits at one of them. An error: the process behind `pidfd` has ended.
+    Result<void> await_connection(int pidfd) const;
+
+    [[nodiscard]] bool empty() const { return sockets_.empty(); }
+    [[nodiscard]] std::vector<int> all() const;
     [[nodiscard]] std::vector<int> passed() const;
     [[nodiscard]] std::string passed_names() const; // for LISTEN_FDNAMES
     [[nodiscard]] bool any_adopted() const { return !listeners_.empty(); }

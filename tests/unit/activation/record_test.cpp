@@ -8,11 +8,14 @@
 namespace ctrd::activation {
 
 TEST_CASE("a run record is read back as it was written") {
-    const RunRecord record{"web",
-                           4711,
-                           123456789,
-                           "/machine.slice/ctr@web.service/payload",
-                           {{"http", "adopt", 0xffff'ffffULL + 7, AF_INET6, 80}, {"ctl", "pass", 9, AF_UNIX, 0}}};
+    const RunRecord record{
+        "web",
+        4711,
+        123456789,
+        "/machine.slice/ctr@web.service/payload",
+        {{"http", "adopt", 0xffff'ffffULL + 7, AF_INET6, 80, 8080}, {"ctl", "pass", 9, AF_UNIX, 0, 0}},
+        "created",
+        42};
     const auto read = parse_record(to_json(record));
     REQUIRE(read);
     CHECK(read->name == "web");
@@ -23,6 +26,9 @@ TEST_CASE("a run record is read back as it was written") {
     CHECK(read->sockets[0].inode == 0xffff'ffffULL + 7);
     CHECK(read->sockets[0].family == AF_INET6);
     CHECK(read->sockets[0].port == 80);
+    CHECK(read->sockets[0].host_port == 8080);
+    CHECK(read->phase == "created");
+    CHECK(read->socket_cgroup == 42);
     CHECK(read->sockets[1].deliver == "pass");
 }
 
