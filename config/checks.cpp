@@ -257,6 +257,34 @@ void check_start(const UnitSpec& spec, Findings& found) {
                   "for example \"30s\"");
 }
 
+void check_standby(const UnitSpec& spec, Findings& found) {
+    const bool idles = spec.idle_timeout_us != UnitSpec::infinity;
+    if (spec.standby != Standby::stopped && spec.sockets.empty())
+        found.add("standby", "'standby' needs a [[socket]]: without one nobody can connect",
+                  "add one, or leave 'standby' out");
+    if (idles && spec.sockets.empty())
+        found.add("idle-timeout", "'idle-timeout' needs a [[socket]]: idle is who has no connections",
+                  "add one, or write start = \"manual\" and stop it by other means");
+    if (idles && spec.idle_timeout_us < 100'000)
+        found.add("idle-timeout", "'idle-timeout' must be at least 100 ms", "for example \"5min\"");
+    for (std::size_t i = 0; idles && i < spec.sockets.size(); ++i)
+        if (const auto address = parse_listen(spec.sockets[i].listen); address && address->port == 0)
+            found.add("idle-timeout",
+                      fmt::format("'idle-timeout' can't tell whether '{}' is in use: it looks at TCP connections only",
+                                  spec.sockets[i].listen),
+                      "leave 'idle-timeout' out, or listen on TCP ports only");
+    for (const std::string_view key : {"idle-cpu", "idle-stop"})
+        if (!idles && spec.origins.contains(std::string{key}))
+            found.add(std::string{key}, fmt::format("'{}' means nothing without 'idle-timeout'", key), "add one");
+    if (spec.idle_stop == IdleStop::graceful && spec.standby == Standby::frozen)
+        found.add("idle-stop", "'idle-stop' means nothing with standby = \"frozen\": it is not stopped when idle",
+                  "leave it out");
+    if (spec.reclaim_memory && spec.standby != Standby::frozen)
+        found.add("reclaim-memory", "'reclaim-memory' is for standby = \"frozen\"", "leave it out");
+    if (spec.max_lifetime_us < 1'000'000)
+        found.add("max-lifetime", "'max-lifetime' must be at least a second", "for example \"1day\"");
+}
+
 void check_seccomp(const UnitSpec& spec, Findings& found) {
     if (!spec.seccomp || *spec.seccomp == "default" || *spec.seccomp == "unconfined")
         return;
@@ -273,7 +301,7 @@ constexpr std::array checks{
     Check{"name", check_name},       Check{"rootfs or bundle", check_source}, Check{"command", check_command},
     Check{"process", check_process}, Check{"environment", check_environment}, Check{"capabilities", check_capabilities},
     Check{"mounts", check_mounts},   Check{"sockets", check_sockets},         Check{"start and stop", check_start},
-    Check{"seccomp", check_seccomp},
+    Check{"standby", check_standby}, Check{"seccomp", check_seccomp},
 };
 
 } // namespace

@@ -213,7 +213,8 @@ Outcome<UnitSpec> parse(std::string_view name, const std::vector<SourceFile>& fi
 }
 
 Start start_of(const UnitSpec& spec) {
-    return spec.start.value_or(spec.sockets.empty() ? Start::boot : Start::connection);
+    const bool at_boot = spec.sockets.empty() || spec.standby != Standby::stopped;
+    return spec.start.value_or(at_boot ? Start::boot : Start::connection);
 }
 
 Location origin_of(const UnitSpec& spec, const std::string& key) {

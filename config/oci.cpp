@@ -225,6 +225,28 @@ void Builder::set_seccomp() {
     linux_object["seccomp"] = *std::move(profile);
 }
 
+/// Only what was asked for: ctrd looks after those that have the key, and passes over the others.
+Json standby_of(const UnitSpec& spec) {
+    constexpr std::array<std::string_view, 3> modes{"stopped", "created", "frozen"};
+    const auto has_limit = [](std::uint64_t us) { return us != UnitSpec::infinity; };
+    if (spec.standby == Standby::stopped && !has_limit(spec.idle_timeout_us) && !has_limit(spec.max_lifetime_us))
+        return {};
+    Json json{{"mode", modes.at(static_cast<std::size_t>(spec.standby))}};
+    if (start_of(spec) == Start::boot)
+        json["always_there"] = true;
+    if (has_limit(spec.idle_timeout_us)) {
+        json["idle_timeout_ms"] = spec.idle_timeout_us / 1000;
+        json["graceful"] = spec.idle_stop == IdleStop::graceful;
+    }
+    if (spec.idle_cpu_permille)
+        json["idle_cpu_permille"] = *spec.idle_cpu_permille;
+    if (spec.reclaim_memory)
+        json["reclaim_memory"] = true;
+    if (has_limit(spec.max_lifetime_us))
+        json["max_lifetime_ms"] = spec.max_lifetime_us / 1000;
+    return json;
+}
+
 void Builder::add_ctrd_key() {
     Json sockets = Json::array();
     for (const auto& socket : spec_.sockets) {
@@ -241,6 +263,8 @@ void Builder::add_ctrd_key() {
                        {"stop_signal", spec_.stop_signal},
                        {"ready_timeout_ms", std::max<std::uint64_t>(1, spec_.ready_timeout_us / 1000)},
                        {"sockets", std::move(sockets)}};
+    if (auto standby = standby_of(spec_); !standby.is_null())
+        config_["ctrd"]["standby"] = std::move(standby);
 }
 
 /// The text, proved to be what ctr-run will accept.

@@ -13,6 +13,8 @@ namespace ctrd::config {
 namespace {
 
 constexpr std::array<std::string_view, 3> start_words{"boot", "connection", "manual"};
+constexpr std::array<std::string_view, 3> standby_words{"stopped", "created", "frozen"};
+constexpr std::array<std::string_view, 2> idle_stop_words{"lossless", "graceful"};
 constexpr std::array<std::string_view, 2> network_words{"none", "host"};
 constexpr std::array<std::string_view, 2> mount_words{"bind", "tmpfs"};
 constexpr std::array<std::string_view, 6> restart_words{"no",          "on-success", "on-failure",
@@ -37,7 +39,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 21> keys;
+    static const std::array<Key, 27> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -79,6 +81,22 @@ private:
         if (const auto index = in_.choice(m, restart_words))
             spec_.restart = restart_words[*index];
     }
+    void standby(const Member& m) {
+        if (const auto index = in_.choice(m, standby_words))
+            spec_.standby = static_cast<Standby>(*index);
+    }
+    void idle_timeout(const Member& m) { set_plain(spec_.idle_timeout_us, duration(m)); }
+    void idle_cpu(const Member& m) {
+        const auto text = in_.string(m, "for example \"2%\"");
+        if (text)
+            spec_.idle_cpu_permille = in_.take(m, parse_permille(*text));
+    }
+    void idle_stop(const Member& m) {
+        if (const auto index = in_.choice(m, idle_stop_words))
+            spec_.idle_stop = static_cast<IdleStop>(*index);
+    }
+    void reclaim_memory(const Member& m) { set_plain(spec_.reclaim_memory, in_.boolean(m)); }
+    void max_lifetime(const Member& m) { set_plain(spec_.max_lifetime_us, duration(m)); }
     void sockets(const Member& m);
     void resources(const Member& m);
 
@@ -89,7 +107,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 21> SpecReader::keys{{
+const std::array<SpecReader::Key, 27> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"command", &SpecReader::command},
@@ -108,6 +126,12 @@ const std::array<SpecReader::Key, 21> SpecReader::keys{{
     {"resources", &SpecReader::resources},
     {"start", &SpecReader::start},
     {"restart", &SpecReader::restart},
+    {"standby", &SpecReader::standby},
+    {"idle-timeout", &SpecReader::idle_timeout},
+    {"idle-cpu", &SpecReader::idle_cpu},
+    {"idle-stop", &SpecReader::idle_stop},
+    {"reclaim-memory", &SpecReader::reclaim_memory},
+    {"max-lifetime", &SpecReader::max_lifetime},
     {"stop-signal", &SpecReader::stop_signal},
     {"stop-timeout", &SpecReader::stop_timeout},
     {"ready-timeout", &SpecReader::ready_timeout},
@@ -282,9 +306,8 @@ std::string_view refused_key(std::string_view table, std::string_view key) {
     if (table.empty() && key == "image")
         return "'image' is not in this version of ctrd: unpack the image and name it as 'rootfs' or 'bundle'";
     if (table == "socket" && (key == "standby" || key == "idle-timeout"))
-        return key == "standby"
-                   ? "'standby' is not in this version of ctrd: nothing runs before the first connection"
-                   : "'idle-timeout' is not in this version of ctrd: a started container runs until it is stopped";
+        return key == "standby" ? "'standby' is about the whole container: write it above the first [[socket]]"
+                                : "'idle-timeout' is about the whole container: write it above the first [[socket]]";
     if (table == "socket" && (key == "type" || key == "protocol"))
         return "datagram sockets are not in this version of ctrd: a [[socket]] is a stream socket";
     return {};

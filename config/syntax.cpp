@@ -189,6 +189,13 @@ Result<std::string> check_memory(std::string_view text, bool zero_allowed) {
     return std::string{text};
 }
 
+Result<std::uint32_t> parse_permille(std::string_view text) {
+    if (const auto percent = parse_percent(text); percent && *percent >= 0.1 && *percent <= 1e5)
+        return static_cast<std::uint32_t>(*percent * 10 + 0.5);
+    return fail(bad_input(fmt::format("'{}' is not a share of a processor", text),
+                          "write a percentage of one CPU from 0.1% on, such as \"2%\""));
+}
+
 Result<std::string> check_cpu_quota(std::string_view text) {
     if (const auto percent = parse_percent(text); percent && *percent > 0 && *percent <= 1e6)
         return std::string{text};

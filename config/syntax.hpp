@@ -16,6 +16,8 @@ std::string duration_text(std::uint64_t microseconds);
 /// "512M", "1.5G", "80%", "infinity": checked for systemd's MemoryMax= and its like, returned as it is. Nothing at
 /// all ("0") makes sense for swap only.
 Result<std::string> check_memory(std::string_view text, bool zero_allowed = false);
+/// "2%" or "0.5%" -> 20 or 5; from 0.1 to 100000 per cent.
+Result<std::uint32_t> parse_permille(std::string_view text);
 /// "150%" for CPUQuota=.
 Result<std::string> check_cpu_quota(std::string_view text);
 /// "1".."10000" for CPUWeight= and IOWeight=; "idle" where `idle_allowed`.

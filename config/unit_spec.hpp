@@ -16,6 +16,9 @@ enum class Network { none, host };
 enum class Start { boot, connection, manual };
 enum class Deliver { adopt, pass };
 enum class MountType { bind, tmpfs };
+/// What waits while nobody connects: nothing, a container all but its program, or the program itself, stopped.
+enum class Standby { stopped, created, frozen };
+enum class IdleStop { lossless, graceful };
 
 /// What a [[socket]] table says.
 struct SocketSpec {
@@ -42,6 +45,8 @@ struct ResourceSpec {
 };
 
 struct UnitSpec {
+    static constexpr std::uint64_t infinity = UINT64_MAX;
+
     std::string name{};
     std::optional<std::string> rootfs{}; // exactly one of the two; absolute
     std::optional<std::string> bundle{};
@@ -62,16 +67,20 @@ struct UnitSpec {
     std::uint64_t ready_timeout_us{30'000'000};
     std::optional<Start> start{}; // see start_of()
     std::string restart{"no"};    // a value of systemd's Restart=
+    Standby standby{Standby::stopped};
+    std::uint64_t idle_timeout_us{infinity};          // then it goes back to its standby
+    std::optional<std::uint32_t> idle_cpu_permille{}; // of one processor: above it, it is not idle
+    IdleStop idle_stop{IdleStop::lossless};
+    bool reclaim_memory{false}; // of a frozen one
+    std::uint64_t max_lifetime_us{infinity};
     std::vector<SocketSpec> sockets{};
     ResourceSpec resources{};
 
     /// Where each key was written ("user", "socket.0.listen"); empty for an ad-hoc container.
     std::map<std::string, Location> origins{};
-
-    static constexpr std::uint64_t infinity = UINT64_MAX;
 };
 
-/// The declared start, or "connection" with sockets and "boot" without.
+/// The declared start, or "connection" with sockets and "boot" without; "boot" where something is to stand by.
 Start start_of(const UnitSpec& spec);
 /// Where `key` was written, else where the container's main file begins.
 Location origin_of(const UnitSpec& spec, const std::string& key);

@@ -96,7 +96,7 @@ std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, bo
     std::string text =
         head(spec) + fmt::format("Description={}\nRequiresMountsFor={}\n", description(spec), mounts_needed(spec));
     if (!spec.sockets.empty())
-        text += fmt::format("Requires=ctr@{0}.socket\nAfter=ctr@{0}.socket\n", spec.name);
+        text += fmt::format("Requires=ctr@{0}.socket\nAfter=ctr@{0}.socket\nStartLimitBurst=500\n", spec.name);
     text += "\n[Service]\n";
     if (deferred)
         text += fmt::format("ExecStartPre={} --compile {}\n", generator_program, spec.name);

@@ -27,6 +27,13 @@ int read_invocation(sd_bus_message* message, sd_id128_t& value) {
     return sd_bus_message_exit_container(message);
 }
 
+int read_job(sd_bus_message* message, std::uint32_t& value) {
+    int r = sd_bus_message_enter_container(message, 'v', "(uo)");
+    if (r < 0 || (r = sd_bus_message_read(message, "(uo)", &value, nullptr)) < 0)
+        return r;
+    return sd_bus_message_exit_container(message);
+}
+
 int read_one(sd_bus_message* message, std::string_view name, UnitFacts& facts) {
     const std::pair<std::string_view, std::string*> texts[] = {{"ActiveState", &facts.active},
                                                                {"SubState", &facts.sub},
@@ -48,6 +55,8 @@ int read_one(sd_bus_message* message, std::string_view name, UnitFacts& facts) {
         return sd_bus_message_read(message, "v", "i", &facts.main_code);
     if (name == "ExecMainStatus")
         return sd_bus_message_read(message, "v", "i", &facts.main_status);
+    if (name == "Job")
+        return read_job(message, facts.job);
     if (name == "InvocationID")
         return read_invocation(message, facts.invocation);
     return sd_bus_message_skip(message, "v");

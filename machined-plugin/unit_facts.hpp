@@ -23,6 +23,7 @@ struct UnitFacts {
     std::uint64_t inactive_enter{0};
     std::uint64_t inactive_exit{0};
     sd_id128_t invocation{};
+    std::uint32_t job{0}; // on its way; 0: none
 };
 
 /// Takes over what an a{sv} of properties says; the others stay as they are. Negative errno on a malformed message.

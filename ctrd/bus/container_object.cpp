@@ -46,12 +46,15 @@ int append_sockets(sd_bus_message* reply, const Container& container) {
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int append_property(sd_bus_message* reply, std::string_view property, const Container& container) {
+int append_property(sd_bus_message* reply, std::string_view property, const Container& container,
+                    const Registry& registry) {
     const auto& unit = container.unit;
     if (property == "Name")
         return sd_bus_message_append(reply, "s", container.name.c_str());
     if (property == "State")
         return sd_bus_message_append(reply, "s", state_of(unit));
+    if (property == "Standby")
+        return sd_bus_message_append(reply, "s", registry.phase_of(container.name).c_str());
     if (property == "Source")
         return sd_bus_message_append(reply, "s", container.declared ? container.declared->source.c_str() : "");
     if (property == "Leader")
@@ -73,8 +76,9 @@ int append_property(sd_bus_message* reply, std::string_view property, const Cont
 
 int get_property(sd_bus*, const char* path, const char*, const char* property, sd_bus_message* reply, void* userdata,
                  sd_bus_error*) noexcept {
-    const Container* container = actions_of(userdata).registry().find(name_of(path));
-    return container == nullptr ? -ENOENT : append_property(reply, property, *container);
+    const Registry& registry = actions_of(userdata).registry();
+    const Container* container = registry.find(name_of(path));
+    return container == nullptr ? -ENOENT : append_property(reply, property, *container, registry);
 }
 
 int on_start(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
@@ -105,6 +109,7 @@ const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_PROPERTY("Name", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("State", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Standby", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Source", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Leader", "u", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Unit", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -171,7 +176,7 @@ void announce_change(sd_bus* bus, const Container& container, Change change) {
     int r = 0;
     if (change.unit)
         r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "State", "Leader", "CGroup", "Since",
-                                           "MainStatus", "MainCode", nullptr);
+                                           "MainStatus", "MainCode", "Standby", nullptr);
     if (r >= 0 && change.declared)
         r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "Source", "Sockets", nullptr);
     if (r < 0)

@@ -11,6 +11,7 @@
 #include "ctrd/bus/handover.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/manager_object.hpp"
+#include "ctrd/bus/standby.hpp"
 #include "machined-plugin/machines.hpp"
 
 #include <systemd/sd-daemon.h>
@@ -59,6 +60,7 @@ private:
     void restore_backlogs_soon(const std::string& name);
     void register_machine(const Container& container);
     void on_machine(const systemd::Machine& machine, const Result<void>& registered);
+    void look_at_standby(const std::string& name);
     static int on_settled(sd_event_source* source, std::uint64_t time, void* userdata) noexcept;
 
     EventLoop event_;
@@ -71,13 +73,17 @@ private:
         compiled_folder,
         {[this](const auto& name) { registry_.read_declared(name); }, [this] { registry_.read_all_declared(); }}};
     systemd::Units units_{bus_.get(),
-                          {[this](const auto& name, const auto& facts) { registry_.set_unit(name, facts); },
+                          {[this](const auto& name, const auto& facts) {
+                               registry_.set_unit(name, facts);
+                               look_at_standby(name);
+                           },
                            [this](const auto& name) { registry_.unit_unloaded(name); },
                            [this](Result<void> loaded) { on_units_loaded(std::move(loaded)); }}};
     systemd::Machines machines_{bus_.get(),
                                 [this](const auto& machine, const auto& result) { on_machine(machine, result); }};
     Authority authority_{bus_.get()};
     Executions executions_{bus_.get(), event_.get()};
+    Standby standby_{event_.get(), units_, [this](const auto& name) { return executions_.any_in(name); }};
     Actions actions_{registry_, units_, authority_, executions_};
     std::vector<systemd::BusSlot> objects_{};
     std::map<std::string, pid_t> registered_{}; // container -> leader that machined was told of
@@ -112,7 +118,7 @@ void Daemon::recover_binds() {
     for (std::filesystem::directory_iterator at{"/run/ctrd/run", error}, end; !error && at != end;
          at.increment(error)) {
         const auto record = activation::read_record(at->path().stem().string());
-        if (!record ||
+        if (!record || record->leader == 0 ||
             std::ranges::none_of(record->sockets, [](const auto& socket) { return socket.deliver == "adopt"; }))
             continue;
         auto restarted = activation::restart_interrupted_calls(record->cgroup);
@@ -154,6 +160,12 @@ Result<void> Daemon::start() {
     recover_binds();
     TRY_VOID(make_dirs(compiled_folder, 0700));
     watch_registry();
+    registry_.ask_phase([this](const auto& name) { return standby_.phase_of(name); });
+    standby_.on_phase([this](const auto& name) {
+        if (const Container* container = registry_.find(name))
+            announce_change(bus_.get(), *container, {.state = false, .unit = true, .declared = false});
+    });
+    executions_.on_begin([this](const auto& name) { standby_.wake(name); });
     TRY_VOID(declared_.start()); // before the first look, so that nothing falls between
     registry_.read_all_declared();
     TRY_VOID(add_objects());
@@ -173,11 +185,20 @@ void Daemon::on_units_loaded(Result<void> loaded) {
         sd_event_exit(event_.get(), 1);
         return;
     }
+    for (const auto& [name, container] : registry_.containers())
+        standby_.look_at(container);
     sd_notifyf(0, "READY=1\nSTATUS=%zu containers, answering the binds of %zu", registry_.containers().size(),
                binds_.size());
 }
 
+/// A unit whose first look is not complete yet is looked at with the others, when that is.
+void Daemon::look_at_standby(const std::string& name) {
+    if (const Container* container = announcing_ ? registry_.find(name) : nullptr)
+        standby_.look_at(*container);
+}
+
 void Daemon::on_handover(const HandoverMessage& message, UniqueFd notify_fd) {
+    look_at_standby(message.name); // one that was only created runs now
     if (!notify_fd)
         return; // its unit's state says the rest
     const int fd = notify_fd.get();
@@ -246,6 +267,7 @@ Result<void> Daemon::run() {
             fail(r < 0 ? os_error(-r, "the event loop failed")
                        : Error{std::errc::connection_reset, "lost the system bus", "it is started again by systemd"});
     sd_notify(0, "STOPPING=1");
+    standby_.wake_all();
     return std::move(failure_);
 }
 

@@ -159,9 +159,15 @@ void Executions::run(sd_bus_message* call, uid_t caller, const std::string& cont
         return refuse(error_name::failed, memory.error());
     if (auto tracked = track_caller(*execution); !tracked)
         return refuse(error_name::failed, tracked.error());
+    if (begin_)
+        begin_(container);
     if (auto spawned = start(*execution, memory->get(), request); !spawned)
         return refuse(error_name::failed, spawned.error());
     running_.insert(std::move(execution));
+}
+
+bool Executions::any_in(const std::string& container) const {
+    return std::ranges::any_of(running_, [&](const auto& one) { return one->container == container; });
 }
 
 int Executions::on_exit(sd_event_source*, const siginfo_t* info, void* userdata) noexcept {

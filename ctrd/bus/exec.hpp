@@ -8,6 +8,7 @@
 
 #include <systemd/sd-event.h>
 
+#include <functional>
 #include <memory>
 #include <set>
 
@@ -19,6 +20,10 @@ public:
     ~Executions();
     Executions(const Executions&) = delete;
     Executions& operator=(const Executions&) = delete;
+
+    /// Told before a process is made in a container.
+    void on_begin(std::function<void(const std::string& container)> begin) { begin_ = std::move(begin); }
+    [[nodiscard]] bool any_in(const std::string& container) const;
 
     /// Runs it in `container`, whose first process is `leader`, and answers the call.
     void run(sd_bus_message* call, uid_t caller, const std::string& container, pid_t leader,
@@ -34,6 +39,7 @@ private:
 
     sd_bus* bus_;
     sd_event* event_;
+    std::function<void(const std::string& container)> begin_{};
     std::set<std::unique_ptr<Execution>> running_;
 };
 

@@ -43,12 +43,17 @@ public:
     /// What systemd says, also of a unit that is not listed.
     [[nodiscard]] systemd::UnitFacts unit(const std::string& name) const;
 
+    /// Where it is in its standby ("created", "frozen"; empty: it runs, or not): somebody else knows.
+    void ask_phase(std::function<std::string(const std::string& name)> phase) { phase_ = std::move(phase); }
+    [[nodiscard]] std::string phase_of(const std::string& name) const { return phase_ ? phase_(name) : std::string{}; }
+
 private:
     void update(Container container);
     std::optional<Declaration> declaration_of(const std::string& name) const;
 
     std::string folder_;
     RegistryEvents events_{};
+    std::function<std::string(const std::string& name)> phase_{};
     Containers containers_{};
     std::map<std::string, systemd::UnitFacts> unlisted_{}; // units at rest that nobody declares
 };

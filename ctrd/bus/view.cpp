@@ -17,6 +17,20 @@ DeclaredSocket to_socket(const json& value) {
             value.at("name").get<std::string>(), value.value("port", std::uint32_t{0})};
 }
 
+std::chrono::milliseconds milliseconds_of(const json& value, const char* key) {
+    return std::chrono::milliseconds{value.value(key, std::uint64_t{0})};
+}
+
+StandbyPolicy to_policy(const json& value) {
+    return {value.at("mode").get<std::string>(),
+            milliseconds_of(value, "idle_timeout_ms"),
+            milliseconds_of(value, "max_lifetime_ms"),
+            value.value("idle_cpu_permille", std::uint32_t{0}),
+            value.value("graceful", false),
+            value.value("reclaim_memory", false),
+            value.value("always_there", false)};
+}
+
 std::string root_of(const json& document) {
     const auto root = document.find("root");
     const std::string path = root == document.end() ? std::string{} : root->value("path", std::string{});
@@ -62,6 +76,8 @@ Result<Declaration> parse_declaration(std::string_view config_json) {
         declaration.root = root_of(document);
         for (const json& socket : own.at("sockets"))
             declaration.sockets.push_back(to_socket(socket));
+        if (own.contains("standby"))
+            declaration.standby = to_policy(own.at("standby"));
     } catch (const json::exception& error) {
         return fail(bad_input("key 'ctrd': " + std::string{error.what()}));
     }
@@ -113,7 +129,7 @@ Error start_failure(const std::string& name, std::string_view job, const systemd
         return error;
     }
     // ctr-run's own sentence, where it had one to say, is the best that there is.
-    if (!unit.status_text.empty() && unit.status_text != "Running")
+    if (!unit.status_text.empty() && unit.status_text != "Running" && !unit.status_text.starts_with("Created; "))
         error.message += ": " + unit.status_text;
     else if (const auto reason = reason_of(unit); !reason.empty())
         error.message += ": " + reason;

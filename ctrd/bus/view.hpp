@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -20,11 +21,24 @@ struct DeclaredSocket {
     bool operator==(const DeclaredSocket&) const = default;
 };
 
+/// What waits while nobody connects, and when that is.
+struct StandbyPolicy {
+    std::string mode{};                        // "stopped", "created", "frozen"
+    std::chrono::milliseconds idle_timeout{0}; // 0: it is never taken for idle
+    std::chrono::milliseconds max_lifetime{0}; // 0: none
+    std::uint32_t idle_cpu_permille{0};        // 0: what it does by itself does not count
+    bool graceful{false};
+    bool reclaim_memory{false};
+    bool always_there{false}; // its end is followed by a new start
+    bool operator==(const StandbyPolicy&) const = default;
+};
+
 /// What the compiled config says that everybody may know.
 struct Declaration {
     std::string source{}; // bundle or rootfs, as declared
     std::string root{};   // the rootfs on the host; empty where the config has it relative
     std::vector<DeclaredSocket> sockets{};
+    std::optional<StandbyPolicy> standby{};
     bool operator==(const Declaration&) const = default;
 };
 

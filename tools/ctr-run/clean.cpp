@@ -3,35 +3,83 @@
 
 #include "ctrd/activation/listener.hpp"
 #include "ctrd/activation/record.hpp"
+#include "ctrd/activation/refuse.hpp"
+#include "ctrd/activation/starts.hpp"
+#include "ctrd/activation/stop_mark.hpp"
+#include "ctrd/activation/traffic.hpp"
+#include "tools/ctr-run/stopwatch.hpp"
 #include "tools/ctr-run/unit.hpp"
 
 #include <sys/socket.h>
 
+#include <cstdlib>
+#include <cstring>
+
 namespace ctrd::run {
 namespace {
 
-/// When the service has stopped, systemd polls the listener again; one that a payload has shut down would fail the
-/// socket unit, and the port would be dead. The record says which ones the payload had.
-void listen_again(const std::string& name) {
+/// Of the last start, by its record; none where there was none.
+std::vector<UniqueFd> take_listeners(const std::string& name) {
+    std::vector<UniqueFd> listeners;
     const auto record = activation::read_record(name);
-    if (!record)
-        return;
-    for (const auto& socket : record->sockets) {
-        const auto listener = activation::take_listener(socket.inode, record->cgroup);
-        const auto facts = listener ? activation::look_at(listener->get()) : Result<activation::SocketFacts>{};
-        if (!listener || !facts || facts->listening || facts->type != SOCK_STREAM)
+    for (const auto& socket : record ? record->sockets : std::vector<activation::RecordedSocket>{})
+        if (auto listener = activation::take_listener(socket.inode, record->cgroup))
+            listeners.push_back(std::move(*listener));
+    return listeners;
+}
+
+/// When the service has stopped, systemd polls the listener again; one that a payload has shut down would fail the
+/// socket unit, and the port would be dead.
+void listen_again(const std::string& name, const std::vector<UniqueFd>& listeners) {
+    for (const UniqueFd& listener : listeners) {
+        const auto facts = activation::look_at(listener.get());
+        if (!facts || facts->listening || facts->type != SOCK_STREAM)
             continue;
-        auto restored = activation::restore_backlog(listener->get());
-        if (!restored)
-            print_warning(name, std::move(restored).context("socket '" + socket.name + "'").error());
+        if (auto restored = activation::restore_backlog(listener.get()); !restored)
+            print_warning(name, restored.error());
     }
+}
+
+/// $SERVICE_RESULT is systemd's own word.
+bool ended_well() {
+    const char* result = std::getenv("SERVICE_RESULT");
+    return result == nullptr || std::strcmp(result, "success") == 0;
+}
+
+/// A payload that fails again and again is not started again as fast as it fails, and who connects meanwhile is told
+/// at once and not left to wait. As long as we are here the unit is not at rest, and systemd does not start it.
+void pause_after_failure(const std::string& name, const std::vector<UniqueFd>& listeners) {
+    auto starts = activation::read_starts(name);
+    if (!starts)
+        return print_warning(name, starts.error());
+    if (ended_well() && !starts->last_failed && starts->bad_ends == 0)
+        return;
+    activation::add_end(*starts, ended_well(), boot_time());
+    if (auto written = activation::write_starts(name, *starts); !written)
+        print_warning(name, written.error());
+    if (listeners.empty())
+        return; // systemd's own limits are for those that nobody connects to
+    const auto pause = activation::pause_before_next(*starts);
+    std::vector<int> fds;
+    if (activation::should_refuse(*starts))
+        for (const UniqueFd& listener : listeners)
+            fds.push_back(listener.get());
+    if (pause.count() > 0 || !fds.empty())
+        activation::refuse_clients(fds, pause);
 }
 
 } // namespace
 
 Result<void> clean(const std::string& name) {
-    listen_again(name);
+    const auto listeners = take_listeners(name);
+    // What came in while it ran is not what the next start is for.
+    if (const auto record = activation::read_record(name); record && record->socket_cgroup != 0) [[maybe_unused]]
+        auto first = activation::take_first(record->socket_cgroup);
+    pause_after_failure(name, listeners);
+    listen_again(name, listeners);
     auto removed = activation::remove_record(name);
+    if (auto unmarked = activation::unmark_stop(name); removed)
+        removed = std::move(unmarked);
     const UnitCgroup cgroup = TRY(unit_cgroup(name));
     TRY_VOID(remove_payload_cgroup(cgroup));
     return removed;

@@ -53,6 +53,8 @@ Result<Declared> parse_declaration(const std::string& text, const std::string& n
         declared.ready_timeout = std::chrono::milliseconds{own.at("ready_timeout_ms").get<std::uint32_t>()};
         for (const json& socket : own.at("sockets"))
             declared.sockets.push_back(to_socket(socket));
+        if (own.contains("standby"))
+            declared.waits_created = own.at("standby").at("mode").get<std::string>() == "created";
     } catch (const std::exception& error) { // json's own, and ours
         return fail(bad_input("key 'ctrd': " + std::string{error.what()}));
     }

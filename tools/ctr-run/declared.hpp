@@ -27,6 +27,7 @@ struct Declared {
     int stop_signal{15};
     std::chrono::milliseconds ready_timeout{30000};
     std::vector<DeclaredSocket> sockets{};
+    bool waits_created{false}; // standby = "created": the program starts when somebody connects
 };
 
 Result<Declared> load_declared(const std::string& name);

@@ -6,6 +6,8 @@
 #include "tools/ctr-run/commands.hpp"
 
 #include "ctrd/activation/record.hpp"
+#include "ctrd/activation/refuse.hpp"
+#include "ctrd/activation/traffic.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/plan/plan.hpp"
@@ -13,9 +15,11 @@
 #include "ctrd/runtime/container.hpp"
 #include "tools/ctr-run/exec_stop.hpp"
 #include "tools/ctr-run/ready.hpp"
+#include "tools/ctr-run/stopwatch.hpp"
 #include "tools/ctr-run/unit.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -37,24 +41,31 @@ public:
     Start& operator=(const Start&) = delete;
 
     Result<void> run();
+    /// After a failure of run(): it is kept for those who ask later, and who waits for an answer is told.
+    void account_for(const Error& error);
 
 private:
     Result<void> prepare();
+    void count_connections() const;
     Result<void> make_cgroup();
     Result<void> spawn();
     Result<void> tell_main_pid() const;
     Result<void> run_payload(const Deadline& deadline);
-    Result<void> write_record() const;
+    Result<void> write_record(const char* phase) const;
     Result<void> tell_ready() const;
+    Result<void> stand_by();
     Result<void> hand_over() const;
     void complete();
+    void keep_times();
     void finish_binds(BindPhase& binds);
 
     const std::string& name_;
     const Notifier& manager_;
     Declared declared_;
     Sockets sockets_;
+    std::uint64_t socket_cgroup_{0};
     plan::Plan plan_;
+    Stopwatch watch_;
     std::optional<UnitCgroup> cgroup_;
     std::optional<runtime::Container> container_;
     UniqueFd notify_fd_;
@@ -69,17 +80,40 @@ Start::~Start() {
     if (cgroup_)
         if (auto removed = remove_payload_cgroup(*cgroup_); !removed)
             print_warning(name_, removed.error());
-    if (recorded_) [[maybe_unused]]
-        auto removed = activation::remove_record(name_);
+}
+
+/// `clean`, which comes after us in any case, finds the listeners by the record, and removes it.
+void Start::account_for(const Error& error) {
+    if (auto added = keep_failure(name_, error); !added)
+        print_warning(name_, added.error());
+    if (completed_)
+        return;
+    if (!recorded_ && !sockets_.empty()) [[maybe_unused]]
+        auto written = activation::write_record({name_, 0, 0, "", sockets_.recorded(), "failed", socket_cgroup_});
+    activation::refuse_clients(sockets_.all(), 0ms);
 }
 
 Result<void> Start::prepare() {
     auto handed = TRY(activation::listen_fds_from_environment());
     declared_ = TRY(load_declared(name_));
+    watch_.lap("read its configuration");
     sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed)));
-    TRY_VOID(sockets_.make_safe("ctr@" + name_ + ".socket"));
+    socket_cgroup_ = TRY(sockets_.make_safe("ctr@" + name_ + ".socket"));
+    count_connections();
+    watch_.lap("guard its sockets");
     plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder}));
     return {};
+}
+
+/// Without it all works but what needs to know whether the container is in use.
+void Start::count_connections() const {
+    if (socket_cgroup_ == 0)
+        return;
+    const auto cgroup = activation::open_cgroup(socket_cgroup_);
+    const auto counting = cgroup ? activation::count_connections_of(*cgroup) : fail(cgroup.error());
+    if (!counting)
+        print_warning(name_, {counting.error().code, counting.error().message,
+                              "without it the container is never taken for idle"});
 }
 
 Result<void> Start::make_cgroup() {
@@ -89,6 +123,7 @@ Result<void> Start::make_cgroup() {
     TRY_VOID(runtime::apply_resources(cgroup_->payload_folder(), plan_.resources));
     if (plan_.limit_devices)
         TRY_VOID(runtime::limit_devices(cgroup_->payload_folder(), plan_.resources.devices));
+    watch_.lap("plan it, make its cgroup");
     return {};
 }
 
@@ -101,7 +136,10 @@ Result<void> Start::spawn() {
         options.listen_fdnames = sockets_.passed_names();
     options.intercept_bind = sockets_.any_adopted();
     options.state = {name_, declared_.spec.version, declared_.folder, declared_.spec.annotations};
+    if (declared_.waits_created)
+        ::malloc_trim(0); // what is free now would be the child's, too, for as long as it waits
     container_ = TRY(runtime::Container::spawn(plan_, options));
+    watch_.lap("open its files, clone its first process");
     return {};
 }
 
@@ -111,9 +149,10 @@ Result<void> Start::tell_main_pid() const {
     return manager_.barrier(10s);
 }
 
-Result<void> Start::write_record() const {
+Result<void> Start::write_record(const char* phase) const {
     const std::uint64_t started = TRY(start_time(container_->pid()));
-    return activation::write_record({name_, container_->pid(), started, cgroup_->payload, sockets_.recorded()});
+    return activation::write_record(
+        {name_, container_->pid(), started, cgroup_->payload, sockets_.recorded(), phase, socket_cgroup_});
 }
 
 /// With the notification descriptor for the unit's own store: there it is safe from whatever happens to ctrd. One that
@@ -123,6 +162,15 @@ Result<void> Start::tell_ready() const {
         return manager_.send("READY=1\nSTATUS=Running");
     const int fds[] = {notify_fd_.get()};
     return manager_.send("READY=1\nSTATUS=Running\nFDSTORE=1\nFDNAME=notify", fds);
+}
+
+/// standby = "created": all is done but the last steps to the program, before which the child waits for us. That is
+/// what the unit was asked for, so it is ready; nothing else is needed for the rest, neither systemd nor ctrd.
+Result<void> Start::stand_by() {
+    TRY_VOID(manager_.send("READY=1\nSTATUS=Created; starts when somebody connects"));
+    TRY_VOID(sockets_.await_connection(container_->pidfd()));
+    watch_.restart("ctr-run, which waits, sees the connection");
+    return write_record("running");
 }
 
 /// ctrd may be dead or not installed: then it takes the descriptor out of the unit's store when it comes.
@@ -145,9 +193,15 @@ Result<void> Start::hand_over() const {
 void Start::complete() {
     completed_ = true;
     container_->release();
+    watch_.lap("tell systemd that it is ready");
     // With nothing to answer ctrd also hears of the container from systemd.
     if (!notify_fd_) [[maybe_unused]]
         auto handed = hand_over();
+}
+
+void Start::keep_times() {
+    if (auto kept = keep_success(name_, watch_, socket_cgroup_); !kept)
+        print_warning(name_, kept.error());
 }
 
 /// ctrd gets the notification descriptor only when we have ceased to read from it.
@@ -171,6 +225,7 @@ Result<void> Start::run_payload(const Deadline& deadline) {
     TRY_VOID(container_->go(std::chrono::milliseconds{deadline.poll_timeout()}));
     notify_fd_ = container_->take_notify_fd();
     stop.wait();
+    watch_.lap("its own set-up ends, exec");
     return sockets_.any_adopted() ? Result<void>{} : tell_ready();
 }
 
@@ -180,19 +235,25 @@ Result<void> Start::run() {
     TRY_VOID(spawn());
     // Before the payload can end: what `clean` would have removed must not be written after it.
     recorded_ = true;
-    TRY_VOID(write_record());
+    TRY_VOID(write_record(declared_.waits_created ? "created" : "running"));
     TRY_VOID(tell_main_pid());
+    watch_.lap("tell systemd its first process");
+    if (declared_.waits_created)
+        TRY_VOID(stand_by());
     const Deadline deadline{declared_.ready_timeout};
     TRY_VOID(run_payload(deadline));
     if (!sockets_.any_adopted()) {
         complete();
+        keep_times();
         return {};
     }
     BindPhase binds{sockets_, notify_fd_.get(), container_->pidfd()};
     TRY_VOID(binds.await_declared(deadline));
+    watch_.lap("the program starts and binds its ports");
     TRY_VOID(tell_ready());
     complete();
     finish_binds(binds);
+    keep_times();
     return {};
 }
 
@@ -202,8 +263,10 @@ Result<void> start(const std::string& name, const Notifier& manager) {
     Start one{name, manager};
     auto done = one.run();
     // Before the clean-up in the destructor: systemd may kill us as soon as it knows that the payload is gone.
-    if (!done)
+    if (!done) {
         print_error(name, done.error());
+        one.account_for(done.error());
+    }
     return done;
 }
 

@@ -3,6 +3,9 @@
 // in vain: such a payload is killed at once.
 #include "tools/ctr-run/commands.hpp"
 
+#include "ctrd/activation/freezer.hpp"
+#include "ctrd/activation/record.hpp"
+#include "ctrd/activation/stop_mark.hpp"
 #include "ctrd/base/deadline.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/hearing.hpp"
@@ -47,9 +50,10 @@ Result<std::chrono::milliseconds> age_of(pid_t pid) {
     return std::chrono::milliseconds{now.tv_sec * 1000 + now.tv_nsec / 1'000'000} - born;
 }
 
-Result<void> thaw(const std::string& folder) {
-    const std::string state = TRY(read_file(folder + "/cgroup.freeze"));
-    return state.starts_with("1") ? write_control(folder + "/cgroup.freeze", "0") : Result<void>{};
+/// Nobody is connected, and ctrd has seen to it that nobody can be: what it would do with a signal would only be to
+/// accept a connection that is lost with it.
+Result<bool> is_idle_stop(const std::string& name, const UnitCgroup& cgroup) {
+    return activation::is_stop_marked(name) && TRY(activation::is_frozen(cgroup.payload));
 }
 
 /// True as soon as the payload would hear the signal. Waits for it only while the payload is young.
@@ -82,8 +86,14 @@ Result<void> stop(const std::string& name) {
     if (!pid)
         return {}; // it has ended by itself
     const UnitCgroup cgroup = TRY(unit_cgroup(name));
-    if (auto thawed = thaw(cgroup.payload_folder()); !thawed)
+    const auto idle = is_idle_stop(name, cgroup);
+    if (idle && *idle)
+        return runtime::kill_cgroup(cgroup.payload_folder());
+    if (auto thawed = idle ? activation::thaw(cgroup.payload) : fail(idle.error()); !thawed)
         return is_gone(thawed.error()) ? Result<void>{} : thawed;
+    // What waits for its first connection is ours: there is no program yet that could hear anything.
+    if (const auto record = activation::read_record(name); record && record->phase == "created")
+        return runtime::kill_cgroup(cgroup.payload_folder());
     const auto heard = hears(*pid, stop_signal(name));
     if (!heard)
         return is_gone(heard.error()) ? Result<void>{} : fail(heard.error());

@@ -110,3 +110,16 @@ TEST_CASE("a start that another request has overtaken is told as that", "[bus]")
     CHECK(error.message == "container 'web' did not start: somebody asked for something else meanwhile");
     CHECK(error.hint.empty());
 }
+
+TEST_CASE("what is declared of the standby is read from the compiled config", "[bus][standby]") {
+    const auto declared = parse_declaration(
+        R"({"ctrd":{"sockets":[],"standby":{"mode":"frozen","idle_timeout_ms":1500,"reclaim_memory":true}}})");
+    REQUIRE(declared);
+    REQUIRE(declared->standby);
+    CHECK(declared->standby->mode == "frozen");
+    CHECK(declared->standby->idle_timeout == std::chrono::milliseconds{1500});
+    CHECK(declared->standby->reclaim_memory);
+    CHECK(declared->standby->max_lifetime == std::chrono::milliseconds{0});
+    CHECK_FALSE(parse_declaration(R"({"ctrd":{"sockets":[]}})")->standby);
+    CHECK_FALSE(parse_declaration(R"({"ctrd":{"sockets":[],"standby":{}}})"));
+}

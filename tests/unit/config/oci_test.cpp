@@ -146,6 +146,23 @@ TEST_CASE("the key 'ctrd' tells ctr-run what it must know", "[config]") {
                {"sockets", {{{"name", "http"}, {"listen", "0.0.0.0:8080"}, {"deliver", "adopt"}, {"port", 80}}}}});
 }
 
+TEST_CASE("the key 'ctrd' says what waits while nobody connects, where that was declared", "[config][standby]") {
+    const std::string socket = "[[socket]]\nlisten = \"80\"\n";
+    CHECK(
+        oci_of(declaration("standby = \"frozen\"\nidle-timeout = \"1min\"\nidle-cpu = \"2.5%\"\nreclaim-memory = true\n"
+                           "max-lifetime = \"1h\"\n" +
+                           socket))["ctrd"]["standby"] == json{{"mode", "frozen"},
+                                                               {"always_there", true},
+                                                               {"idle_timeout_ms", 60000},
+                                                               {"graceful", false},
+                                                               {"idle_cpu_permille", 25},
+                                                               {"reclaim_memory", true},
+                                                               {"max_lifetime_ms", 3600000}});
+    CHECK(oci_of(declaration("idle-timeout = 5\nidle-stop = \"graceful\"\n" + socket))["ctrd"]["standby"] ==
+          json{{"mode", "stopped"}, {"idle_timeout_ms", 5000}, {"graceful", true}});
+    CHECK_FALSE(oci_of(declaration(socket))["ctrd"].contains("standby"));
+}
+
 TEST_CASE("a bundle's own config is the base, and what is declared goes over it", "[config]") {
     const auto oci = bundle_oci(small_bundle().dump());
     CHECK(oci["root"] == json{{"path", "/srv/bundle/rootfs"}, {"readonly", true}});

@@ -44,12 +44,44 @@ TEST_CASE("exactly one of rootfs and bundle is wanted", "[config]") {
 TEST_CASE("what is not in this version is refused by name", "[config]") {
     CHECK(problems_of("image = \"debian:12\"\n") ==
           "web.toml:1:1: 'image' is not in this version of ctrd: unpack the image and name it as 'rootfs' or 'bundle'");
-    for (const auto* line :
-         {"standby = \"created\"", "idle-timeout = \"5min\"", "deliver = \"proxy\"", "type = \"datagram\""}) {
+    for (const auto* line : {"deliver = \"proxy\"", "type = \"datagram\""}) {
         INFO(line);
         CHECK_THAT(problems_of(declaration("[[socket]]\nlisten = \"80\"\n" + std::string{line} + "\n")),
                    Catch::StartsWith("web.toml:5:") && Catch::Contains("not in this version of ctrd"));
     }
+}
+
+TEST_CASE("what a container does while nobody connects is about the whole container", "[config][standby]") {
+    for (const auto* line : {"standby = \"created\"", "idle-timeout = \"5min\""}) {
+        INFO(line);
+        CHECK_THAT(problems_of(declaration("[[socket]]\nlisten = \"80\"\n" + std::string{line} + "\n")),
+                   Catch::StartsWith("web.toml:5:") && Catch::Contains("write it above the first [[socket]]"));
+    }
+}
+
+TEST_CASE("a standby that could not work is refused", "[config][standby]") {
+    const auto with_socket = [](const std::string& lines) {
+        return problems_of(declaration(lines + "[[socket]]\nlisten = \"80\"\n"));
+    };
+    CHECK(with_socket("standby = \"frozen\"\nidle-timeout = \"1min\"\nidle-cpu = \"0.5%\"\nreclaim-memory = true\n"
+                      "max-lifetime = \"1day\"\n") == "");
+    CHECK(with_socket("standby = \"created\"\nidle-timeout = \"1min\"\nidle-stop = \"graceful\"\n") == "");
+    CHECK_THAT(problems_of(declaration("standby = \"created\"\n")), Catch::Contains("'standby' needs a [[socket]]"));
+    CHECK_THAT(problems_of(declaration("idle-timeout = \"1min\"\n")),
+               Catch::Contains("'idle-timeout' needs a [[socket]]"));
+    CHECK_THAT(
+        problems_of(declaration("idle-timeout = \"1min\"\n[[socket]]\nlisten = \"/run/x\"\ndeliver = \"pass\"\n")),
+        Catch::Contains("can't tell whether '/run/x' is in use"));
+    CHECK_THAT(with_socket("idle-timeout = \"10ms\"\n"), Catch::Contains("at least 100 ms"));
+    CHECK_THAT(with_socket("idle-cpu = \"5%\"\n"), Catch::Contains("nothing without 'idle-timeout'"));
+    CHECK_THAT(with_socket("idle-timeout = \"1s\"\nidle-cpu = \"0%\"\n"),
+               Catch::Contains("not a share of a processor"));
+    CHECK_THAT(with_socket("idle-stop = \"graceful\"\n"), Catch::Contains("nothing without 'idle-timeout'"));
+    CHECK_THAT(with_socket("standby = \"frozen\"\nidle-timeout = \"1s\"\nidle-stop = \"graceful\"\n"),
+               Catch::Contains("means nothing with standby = \"frozen\""));
+    CHECK_THAT(with_socket("reclaim-memory = true\n"), Catch::Contains("is for standby = \"frozen\""));
+    CHECK_THAT(with_socket("max-lifetime = 0\n"), Catch::Contains("at least a second"));
+    CHECK_THAT(with_socket("standby = \"frosen\"\n"), Catch::Contains("did you mean \"frozen\"?"));
 }
 
 TEST_CASE("a value of the wrong type is reported where it stands", "[config]") {

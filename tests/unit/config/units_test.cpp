@@ -28,6 +28,15 @@ TEST_CASE("a container without sockets starts at boot, one with sockets on its f
     CHECK(compile_text(declaration("start = \"manual\"\n[[socket]]\nlisten = \"80\"\n")).links.empty());
 }
 
+TEST_CASE("what stands by is there from boot on", "[config][standby]") {
+    const auto frozen = compile_text(declaration("standby = \"frozen\"\n[[socket]]\nlisten = \"80\"\n"));
+    CHECK(has_link(frozen, "multi-user.target.wants/ctr@web.service"));
+    CHECK(has_link(frozen, "sockets.target.wants/ctr@web.socket"));
+    const auto later =
+        compile_text(declaration("standby = \"frozen\"\nstart = \"connection\"\n[[socket]]\nlisten = \"80\"\n"));
+    CHECK_FALSE(has_link(later, "multi-user.target.wants/ctr@web.service"));
+}
+
 TEST_CASE("the service waits for its sockets and for the file systems that it needs", "[config]") {
     const auto text =
         service_of("[[socket]]\nlisten = \"80\"\n[[mount]]\nsource = \"/srv/a b\\\"c%\"\ntarget = \"/x\"\n");

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""idle-timeout: a container that nobody is connected to is stopped, and no connection is lost by it. CTRD_TEST_CYCLES is
+how many connections come at random moments; with 4000 of them it takes some ten minutes (CTRD_TEST_TIMEOUT=1500)."""
+import os
+import random
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.environ["CTRD_SOURCE"], "tests/integration"))
+sys.dont_write_bytecode = True
+from standby import *  # noqa: E402,F403
+
+CYCLES = int(os.environ.get("CTRD_TEST_CYCLES", "60"))
+SEED = int(os.environ.get("CTRD_TEST_SEED", str(random.randrange(10 ** 6))))
+random.seed(SEED)
+
+TREE = make_payload_tree()
+SYSTEM = make_system_tree()
+with open(f"{SYSTEM}/etc/nginx.test", "w") as file:
+    file.write("daemon off; worker_processes 2; pid /tmp/pid; error_log stderr; events {}\n"
+               "http { access_log off; server { listen 80; return 200 'fine'; } }\n")
+
+
+def server(name, port, more=""):
+    declare(name, f'rootfs = "{TREE}"\ncommand = ["/payload", "serve", "80"]\n{more}\n'
+                  f'[[socket]]\nlisten = "127.0.0.1:{port}"\nport = 80\n')
+
+
+def nginx(name, port, more=""):
+    declare(name, f'rootfs = "{SYSTEM}"\ncommand = ["/usr/sbin/nginx", "-c", "/etc/nginx.test"]\nstop-signal = "SIGQUIT"\n'
+                  f'{more}\n[[socket]]\nlisten = "127.0.0.1:{port}"\nport = 80\n')
+
+
+server("idle", 8101, 'idle-timeout = "300ms"')
+nginx("web", 8102, 'idle-timeout = "200ms"\nrestart = "always"')
+nginx("soft", 8103, 'idle-timeout = "300ms"\nidle-stop = "graceful"')
+server("old", 8104, 'max-lifetime = "1s"')
+server("plain", 8105)
+run("ctrctl", "apply")
+
+# --- one stop
+
+report(ask(8101) == b"peer 127.0.0.1\n", "a container with an idle-timeout answers its first connection")
+report(wait_for(15, lambda: state("idle") == "inactive"), "it stops when nobody is connected", state("idle"))
+report(unit("idle", "Result") == "success", "that is no failure", unit("idle", "Result"))
+report(wait_for(5, lambda: nothing_left("idle")), "it leaves nothing behind")
+report(ask(8101) == b"peer 127.0.0.1\n", "its next connection starts it again")
+
+with socket.create_connection(("127.0.0.1", 8102), 20) as held:
+    time.sleep(1.5)
+    report(state("web") == "active", "a connection that is open keeps it running", state("web"))
+    held.sendall(HTTP)
+    held.settimeout(20)
+    report(held.recv(4096).startswith(b"HTTP/1.1 200"), "and is answered by the same run")
+report(wait_for(15, lambda: state("web") == "inactive"), "it stops when that one has gone", state("web"))
+report(unit("web", "NRestarts") == "0", "restart = \"always\" does not mean an idle stop", unit("web", "NRestarts"))
+
+for _ in range(8):
+    ask(8102, HTTP)
+    time.sleep(0.1)
+report(starts("web") <= 3, "connections that come and go within the timeout keep it running", starts("web"))
+
+report(ask(8103, HTTP).endswith(b"fine"), "a graceful one answers")
+report(wait_for(15, lambda: state("soft") == "inactive"), "a graceful one stops")
+report(unit("soft", "ExecMainCode") == "1", "by its own exit, not by a SIGKILL", unit("soft", "ExecMainCode"))
+
+ask(8104)
+report(wait_for(20, lambda: state("old") == "inactive"), "max-lifetime ends one")
+ask(8105)
+
+# --- no connection is lost
+
+
+def connect_at_random(port, request, good, count, timeout):
+    """How many were not answered as they should be."""
+    bad = []
+    for _ in range(count):
+        # Around the moment at which it stops: some come before, some while, some after.
+        time.sleep(random.choice([random.uniform(0.9, 1.8) * timeout, random.uniform(0, 0.4) * timeout]))
+        try:
+            answer = ask(port, request, hesitate=random.choice([0, random.uniform(0, timeout)]) if request else 0)
+            if not answer.endswith(good):
+                bad.append(f"answer {answer[-40:]!r}")
+        except OSError as error:
+            bad.append(repr(error))
+    return bad
+
+
+before = starts("web")
+bad = connect_at_random(8102, HTTP, b"fine", CYCLES, 0.2)
+report(bad == [], f"{CYCLES} connections around the idle stops of nginx: none refused, none reset (seed {SEED})", bad)
+stops = starts("web") - before
+report(stops >= CYCLES / 6, "it has been stopped and started meanwhile", stops)
+print(f"# {stops} starts in {CYCLES} connections", flush=True)
+
+before = starts("idle")
+with Killer() as killer:
+    bad = connect_at_random(8101, None, b"peer 127.0.0.1\n", CYCLES, 0.3)
+report(bad == [], f"{CYCLES} more while ctrd is killed again and again: none refused, none reset (seed {SEED})", bad)
+report(killer.kills >= 5, "ctrd was killed at least five times meanwhile", killer.kills)
+print(f"# {killer.kills} kills, {starts('idle') - before} starts in {CYCLES} connections", flush=True)
+report(wait_for(30, lambda: state("idle") == "inactive"), "it still stops when nobody is connected")
+
+report(state("plain") == "active", "one without an idle-timeout has not been stopped")
