@@ -3,6 +3,7 @@
 #include "ctrd/base/process.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/reply.hpp"
+#include "ctrd/bus/start_properties.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -69,6 +70,10 @@ int append_property(sd_bus_message* reply, std::string_view property, const Cont
         return sd_bus_message_append(reply, "i", unit.main_code);
     if (property == "MainStatus")
         return sd_bus_message_append(reply, "i", unit.main_status);
+    if (property == "Starts")
+        return append_starts(reply, container.name);
+    if (property == "Connections")
+        return append_connections(reply, container.name);
     return append_sockets(reply, container);
 }
 
@@ -118,6 +123,8 @@ const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Sockets", "a(sssu)", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("MainStatus", "i", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("MainCode", "i", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Starts", "(tt(ttt)a(ts))", get_property, 0, 0),
+    SD_BUS_PROPERTY("Connections", "(uu)", get_property, 0, 0),
     SD_BUS_METHOD("Start", "", "", on_start, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Stop", "", "", on_stop, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Restart", "", "", on_restart, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -86,6 +86,28 @@ int read_sockets(sd_bus_message* reply, std::vector<Socket>& sockets) {
     return sd_bus_message_exit_container(reply);
 }
 
+int read_starts(sd_bus_message* reply, StartCounts& starts) {
+    int r = sd_bus_message_enter_container(reply, 'v', "(tt(ttt)a(ts))");
+    if (r < 0 || (r = sd_bus_message_enter_container(reply, 'r', "tt(ttt)a(ts)")) < 0 ||
+        (r = sd_bus_message_read(reply, "tt(ttt)", &starts.succeeded, &starts.failed, &starts.p50, &starts.p90,
+                                 &starts.p99)) < 0 ||
+        (r = sd_bus_message_enter_container(reply, 'a', "(ts)")) < 0)
+        return r;
+    for (;;) {
+        FailedStart failed;
+        const char* reason = nullptr;
+        if ((r = sd_bus_message_read(reply, "(ts)", &failed.when, &reason)) < 0)
+            return r;
+        if (r == 0)
+            break;
+        failed.reason = reason;
+        starts.failures.push_back(std::move(failed));
+    }
+    for (int depth = 0; depth < 3 && r >= 0; ++depth)
+        r = sd_bus_message_exit_container(reply);
+    return r;
+}
+
 int read_string(sd_bus_message* reply, std::string& value) {
     const char* text = nullptr;
     const int r = sd_bus_message_read(reply, "v", "s", &text);
@@ -115,6 +137,12 @@ int read_property(sd_bus_message* reply, std::string_view key, Details& details)
         return sd_bus_message_read(reply, "v", "i", &details.main_status);
     if (key == "Sockets")
         return read_sockets(reply, details.sockets);
+    if (key == "Standby")
+        return read_string(reply, details.standby);
+    if (key == "Starts")
+        return read_starts(reply, details.starts);
+    if (key == "Connections")
+        return sd_bus_message_read(reply, "v", "(uu)", &details.connections, &details.queued);
     return sd_bus_message_skip(reply, "v");
 }
 

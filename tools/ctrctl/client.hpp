@@ -35,12 +35,27 @@ struct Socket {
     std::uint32_t port{0};
 };
 
+struct FailedStart {
+    std::uint64_t when{0}; // microseconds since 1970
+    std::string reason{};
+};
+
+/// How its starts went since the machine was booted. The times are microseconds.
+struct StartCounts {
+    std::uint64_t succeeded{0}, failed{0};
+    std::uint64_t p50{0}, p90{0}, p99{0};
+    std::vector<FailedStart> failures{}; // the last ones
+};
+
 /// The properties of one container.
 struct Details {
-    std::string name{}, state{}, source{}, unit{}, cgroup{};
+    std::string name{}, state{}, standby{}, source{}, unit{}, cgroup{};
     std::uint32_t leader{0};
     std::uint64_t since{0}; // microseconds since 1970; 0: never
     std::vector<Socket> sockets{};
+    StartCounts starts{};
+    std::uint32_t connections{0};
+    std::uint32_t queued{0};   // who has connected and was not accepted yet
     std::int32_t main_code{0}; // CLD_*; 0: nothing ended yet
     std::int32_t main_status{0};
 };

@@ -153,6 +153,7 @@ private:
     std::vector<std::string> after_dashes_{};
     ListOptions list_{};
     StatusOptions status_{};
+    TimingOptions timing_{};
     ControlOptions control_{};
     ExecOptions exec_{};
     LogsOptions logs_{};
@@ -185,6 +186,9 @@ void Parser::add_looking() {
     CLI::App& status = add("status", "Show what is known about containers (all, if none is named)");
     status.add_option("NAME", status_.names, "container");
     add_json(status, status_.json);
+    CLI::App& timing = add("timing", "Show where the time of a container's last start went");
+    timing.add_option("NAME", timing_.names, "container")->required();
+    add_json(timing, timing_.json);
 }
 
 void Parser::add_control(const char* name, const char* help) {
@@ -271,7 +275,7 @@ Outcome<Command> Parser::chosen() {
     const std::pair<std::string_view, std::function<Command()>> verbs[] = {
         {"list", [&] { return list_; }},   {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
         {"logs", [&] { return logs_; }},   {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
-        {"apply", [&] { return apply_; }},
+        {"apply", [&] { return apply_; }}, {"timing", [&] { return timing_; }},
     };
     for (const auto& [known, options] : verbs)
         if (known == name)

@@ -31,6 +31,32 @@ std::string describe_socket(const Socket& socket) {
     return fmt::format("{} -> port {} ({}{})", socket.listen, socket.port, name, socket.deliver);
 }
 
+double in_milliseconds(std::uint64_t microseconds) { return static_cast<double>(microseconds) / 1000; }
+
+std::string describe_starts(const StartCounts& starts) {
+    if (starts.succeeded + starts.failed == 0)
+        return {};
+    std::string text = fmt::format("{}, {} failed", starts.succeeded + starts.failed, starts.failed);
+    if (starts.succeeded > 0)
+        text += fmt::format("; ready within {:.1f} ms (p50), {:.1f} (p90), {:.1f} (p99)", in_milliseconds(starts.p50),
+                            in_milliseconds(starts.p90), in_milliseconds(starts.p99));
+    return text;
+}
+
+std::string describe_connections(const Details& details) {
+    if (details.connections + details.queued == 0)
+        return {};
+    return fmt::format("{}, and {} in the queue", details.connections, details.queued);
+}
+
+nlohmann::json starts_json(const StartCounts& starts) {
+    auto failures = nlohmann::json::array();
+    for (const auto& failed : starts.failures)
+        failures.push_back({{"when", failed.when}, {"reason", failed.reason}});
+    return {{"succeeded", starts.succeeded}, {"failed", starts.failed}, {"p50_us", starts.p50},
+            {"p90_us", starts.p90},          {"p99_us", starts.p99},    {"failures", std::move(failures)}};
+}
+
 std::string line(std::string_view title, std::string_view value) {
     return value.empty() ? std::string{} : fmt::format("{:>11}: {}\n", title, printable(value));
 }
@@ -91,6 +117,8 @@ std::string status_text(const Details& details, std::uint64_t now, const Look& l
     const Style style = style_of_state(details.state);
     std::string text = styled(look.utf8 ? "\u25cf" : "*", style, look) + " " + printable(details.name) + " - " +
                        styled(details.state, style, look);
+    if (!details.standby.empty())
+        text += " (" + printable(details.standby) + ")";
     if (details.since > 0)
         text += " since " + local_time(details.since) + "; " +
                 describe_age(now > details.since ? now - details.since : 0) + " ago";
@@ -100,6 +128,9 @@ std::string status_text(const Details& details, std::uint64_t now, const Look& l
     text += line("cgroup", details.cgroup);
     for (const auto& socket : details.sockets)
         text += line("socket", describe_socket(socket));
+    text += line("connections", describe_connections(details)) + line("starts", describe_starts(details.starts));
+    for (const auto& failed : details.starts.failures)
+        text += line("failed", local_time(failed.when) + ": " + failed.reason);
     if (details.leader == 0)
         text += line("last run", describe_end(details.main_code, details.main_status));
     return text;
@@ -110,9 +141,18 @@ nlohmann::json status_json(const Details& details) {
     for (const auto& socket : details.sockets)
         sockets.push_back(
             {{"listen", socket.listen}, {"deliver", socket.deliver}, {"name", socket.name}, {"port", socket.port}});
-    nlohmann::json json{{"name", details.name},   {"state", details.state},   {"source", details.source},
-                        {"unit", details.unit},   {"leader", details.leader}, {"cgroup", details.cgroup},
-                        {"since", details.since}, {"sockets", sockets}};
+    nlohmann::json json{{"name", details.name},
+                        {"state", details.state},
+                        {"source", details.source},
+                        {"unit", details.unit},
+                        {"leader", details.leader},
+                        {"cgroup", details.cgroup},
+                        {"since", details.since},
+                        {"sockets", sockets},
+                        {"standby", details.standby},
+                        {"starts", starts_json(details.starts)},
+                        {"connections", details.connections},
+                        {"queued", details.queued}};
     if (details.main_code == CLD_EXITED)
         json["exit_code"] = details.main_status;
     else if (details.main_code == CLD_KILLED || details.main_code == CLD_DUMPED)

@@ -19,6 +19,7 @@ struct Run {
     int operator()(const RunOptions& options) const { return run(options); }
     int operator()(const CheckOptions& options) const { return check(options); }
     int operator()(const ApplyOptions& options) const { return apply(options); }
+    int operator()(const TimingOptions& options) const { return timing(options); }
 };
 
 } // namespace

@@ -20,6 +20,12 @@ struct StatusOptions {
 };
 int status(const StatusOptions& options);
 
+struct TimingOptions {
+    std::vector<std::string> names{};
+    std::string json{"off"};
+};
+int timing(const TimingOptions& options);
+
 /// start, stop, restart and kill.
 struct ControlOptions {
     std::string verb{};
@@ -71,6 +77,6 @@ struct Answer {
 
 /// One command line, understood.
 using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, ExecOptions, LogsOptions, RunOptions,
-                             CheckOptions, ApplyOptions>;
+                             CheckOptions, ApplyOptions, TimingOptions>;
 
 } // namespace ctrd::ctl
