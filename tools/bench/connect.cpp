@@ -1,9 +1,10 @@
-// Times the first byte of an answer from a service that does not run when the connection comes. Each round stops every
-// service and asks each one once, in a new order.
+// Times the first byte of an answer from a service that stands by when the connection comes. Each round brings every
+// service back to its standby and asks each one once, in a new order.
 //
 //     bench-connect RUNS WARMUP JSON-FILE < CASES        (JSON-FILE may be '')
 //
-// CASES: one line each: program, name, unit, port, separated by tabs. 'plain' is what the others are compared with.
+// CASES: one line each: program, name, unit, port, standby, separated by tabs. 'plain' is what the others are compared
+// with. Standby: 'stopped', 'created', or 'frozen', which is waited for.
 #include "tools/bench/stats.hpp"
 
 #include <fmt/format.h>
@@ -31,6 +32,8 @@ namespace ctrd::bench {
 namespace {
 
 constexpr timeval patience{20, 0};
+constexpr int most_tries = 2000;
+constexpr useconds_t try_again_us = 10000;
 constexpr useconds_t settle_us = 150000; // what follows a start and a stop is not the next one's cost
 
 struct Case {
@@ -38,6 +41,7 @@ struct Case {
     std::string name{};
     std::string unit{};
     int port{0};
+    std::string standby{};
     std::vector<double> series{};
 };
 
@@ -46,20 +50,39 @@ std::vector<Case> read_cases() {
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream fields{line};
         Case item;
-        if (fields >> item.program >> item.name >> item.unit >> item.port)
+        if (fields >> item.program >> item.name >> item.unit >> item.port >> item.standby)
             cases.push_back(std::move(item));
     }
     return cases;
 }
 
-bool stop(const std::string& unit) {
-    const char* argv[] = {"systemctl", "--quiet", "stop", unit.c_str(), nullptr};
+bool systemctl(const char* verb, const std::string& unit) {
+    const char* argv[] = {"systemctl", "--quiet", verb, unit.c_str(), nullptr};
     pid_t pid = -1;
     int status = -1;
     if (::posix_spawnp(&pid, argv[0], nullptr, nullptr, const_cast<char**>(argv), environ) == 0)
         ::waitpid(pid, &status, 0);
-    ::usleep(settle_us);
     return status == 0;
+}
+
+bool await_frozen(const std::string& unit) {
+    const std::string path = "/sys/fs/cgroup/machine.slice/" + unit + "/payload/cgroup.events";
+    for (int tries = 0; tries < most_tries; ++tries) {
+        std::ifstream file{path};
+        const std::string events{std::istreambuf_iterator<char>{file}, {}};
+        if (events.find("frozen 1") != std::string::npos)
+            return true;
+        ::usleep(try_again_us);
+    }
+    return false;
+}
+
+bool stand_by(const Case& item) {
+    const bool done = item.standby == "frozen"    ? await_frozen(item.unit)
+                      : item.standby == "created" ? systemctl("restart", item.unit)
+                                                  : systemctl("stop", item.unit);
+    ::usleep(settle_us);
+    return done;
 }
 
 /// Milliseconds from before connect() until the first byte has come; nothing where no good answer did.
@@ -95,8 +118,8 @@ bool measure(std::vector<Case>& cases, int runs, int warmup) {
     for (int turn = -warmup; turn < runs; ++turn) {
         std::ranges::shuffle(round, random);
         for (Case* item : round) {
-            if (!stop(item->unit)) {
-                fmt::print(stderr, "bench: cannot stop '{}'\n", item->unit);
+            if (!stand_by(*item)) {
+                fmt::print(stderr, "bench: '{}' is not {}\n", item->unit, item->standby);
                 return false;
             }
             const auto ms = first_byte(item->port);
@@ -120,13 +143,14 @@ double plain_median(const std::vector<Case>& cases, const std::string& program) 
 
 nlohmann::json report(const std::vector<Case>& cases, int runs) {
     nlohmann::json all{{"benchmark", "connect"}, {"runs", runs}, {"results", nlohmann::json::array()}};
-    fmt::print("{:<26}{:>9}{:>9}{:>9}{:>10}\n", "first byte, stopped, ms", "median", "p10", "p90", "x plain");
+    fmt::print("{:<30}{:>9}{:>9}{:>9}{:>9}{:>10}\n", "first byte, ms", "median", "p10", "p90", "p99", "x plain");
     for (const Case& item : cases) {
         const Figures figures = figures_of(item.series);
         const double ratio = figures.median / plain_median(cases, item.program);
-        fmt::print("  {:<24}{:>9.2f}{:>9.2f}{:>9.2f}{:>10.2f}\n", item.program + ", " + item.name, figures.median,
-                   figures.p10, figures.p90, ratio);
-        nlohmann::json one{{"program", item.program}, {"name", item.name}, {"to_plain", ratio}};
+        fmt::print("  {:<28}{:>9.2f}{:>9.2f}{:>9.2f}{:>9.2f}{:>10.2f}\n", item.program + ", " + item.name,
+                   figures.median, figures.p10, figures.p90, figures.p99, ratio);
+        nlohmann::json one{
+            {"program", item.program}, {"name", item.name}, {"standby", item.standby}, {"to_plain", ratio}};
         one.update(to_json(figures));
         all["results"].push_back(std::move(one));
     }
