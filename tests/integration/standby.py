@@ -43,13 +43,13 @@ def make_payload_tree(path="tree"):
     return path
 
 
-def make_system_tree(path="system"):
-    """This machine's own installation, unmodified: an overlay over it."""
+def make_system_tree(path="system", below="/"):
+    """This machine's own installation, or another one, unmodified: an overlay over it."""
     path = os.path.abspath(path)
     for folder in (path, path + ".upper", path + ".work"):
         os.makedirs(folder)
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
-                    f"lowerdir=/,upperdir={path}.upper,workdir={path}.work", path], check=True)
+                    f"lowerdir={below},upperdir={path}.upper,workdir={path}.work", path], check=True)
     atexit.register(run, "umount", "-l", path)
     return path
 

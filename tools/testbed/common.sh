@@ -67,26 +67,26 @@ hash_of() {
     sha256sum | cut -c1-16
 }
 
-make_rootfs() { # DIR
-    local started=$SECONDS packages
+make_tree() { # WHAT PACKAGES-FILE [MMDEBSTRAP-OPTION...] DIR
+    local started=$SECONDS what=$1 packages options=("${@:3:$#-3}") folder=${!#}
     need_tool mmdebstrap testbed
-    packages=$(sed 's/#.*//' "$here/packages" | xargs | tr ' ' ,)
-    say "making the Debian rootfs (once; about a minute)"
+    packages=$(sed 's/#.*//' "$2" | xargs | tr ' ' ,)
+    say "making the Debian $what (once; about a minute)"
     if ! mmdebstrap --mode=root --variant=minbase --quiet --include="$packages" \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' --customize-hook="$here/rootfs-setup" \
-        "$suite" "$1" ${CTRD_TESTBED_SOURCES:+"$CTRD_TESTBED_SOURCES"} > "$cache/rootfs.log" 2>&1; then
-        tail -n 30 "$cache/rootfs.log" >&2
-        die "mmdebstrap could not make the rootfs; its whole output is in '$cache/rootfs.log'"
+        --dpkgopt='path-exclude=/usr/share/doc/*' "${options[@]}" \
+        "$suite" "$folder" ${CTRD_TESTBED_SOURCES:+"$CTRD_TESTBED_SOURCES"} > "$cache/$what.log" 2>&1; then
+        tail -n 30 "$cache/$what.log" >&2
+        die "mmdebstrap could not make the $what; its whole output is in '$cache/$what.log'"
     fi
-    say "rootfs made in $((SECONDS - started)) s"
+    say "$what made in $((SECONDS - started)) s"
 }
 
 # Sets rootfs.
 ensure_rootfs() {
     local name
     name=rootfs-$( (echo "$suite"; cat "$here/packages" "$here/rootfs-setup") | hash_of)
-    cached "$name" make_rootfs || exit 125
+    cached "$name" make_tree rootfs "$here/packages" --customize-hook="$here/rootfs-setup" || exit 125
     forget_others rootfs "$name"
     rootfs=$cache/$name
 }
