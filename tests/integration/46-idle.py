@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """idle-timeout: a container that nobody is connected to is stopped, and no connection is lost by it. CTRD_TEST_CYCLES is
-how many connections come at random moments; with 4000 of them it takes some ten minutes (CTRD_TEST_TIMEOUT=1500)."""
+how many connections come at random moments; with 1200 of them it takes some ten minutes (CTRD_TEST_TIMEOUT=1500)."""
 import os
 import random
 import socket
