@@ -190,6 +190,7 @@ Error Transfer::explain(CURLcode code, std::string_view detail) const {
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
+    case CURLE_SEND_FAIL_REWIND: // libcurl would have begun the upload again by itself
     case CURLE_GOT_NOTHING:
         return {std::errc::connection_reset, "'" + host + "' has cut the connection: " + why, ""};
     default:

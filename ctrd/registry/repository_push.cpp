@@ -97,6 +97,7 @@ Result<void> Repository::send_in_chunks(Url url, const Descriptor& descriptor, c
                                         const std::stop_token& stop) {
     const std::string what = "blob " + descriptor.digest.text() + " to " + place();
     std::uint64_t at = 0;
+    unsigned restarts = 0;
     for (unsigned number = 1; at < descriptor.size;) {
         const auto size = std::min(chunk, descriptor.size - at);
         ApiRequest patch = request("PATCH", "");
@@ -122,11 +123,17 @@ Result<void> Repository::send_in_chunks(Url url, const Descriptor& descriptor, c
         ApiRequest ask = request("GET", "");
         ask.url = url;
         const Answer state = TRY(session_->send(ask, stop).context(what));
-        if (state.status != 204)
+        if (state.status == 204) {
+            at = std::min(arrived(state), descriptor.size);
+            if (!state.header("location").empty())
+                url = TRY(session_->location(state));
+            continue;
+        }
+        // docker-registry disowns an upload of which a piece was cut. Each new one may come less far than the last.
+        if (++restarts >= session_->settings().tries)
             return fail(session_->refusal(state, what));
-        at = std::min(arrived(state), descriptor.size);
-        if (!state.header("location").empty())
-            url = TRY(session_->location(state));
+        url = TRY(start_upload(descriptor, "", stop));
+        at = 0;
     }
     ApiRequest put = request("PUT", "");
     put.url = with_query(url, {{"digest", descriptor.digest.text()}});
