@@ -83,7 +83,9 @@ void set_limits(CURL* handle, const Exchange& exchange, const HttpSettings& sett
     ::curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 128L << 10);
     ::curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(settings.connect_timeout));
     if (!exchange.streams && !exchange.upload)
-        ::curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, milliseconds(settings.document_timeout));
+        ::curl_easy_setopt(
+            handle, CURLOPT_TIMEOUT_MS,
+            milliseconds(exchange.method == "PUT" ? settings.commit_timeout : settings.document_timeout));
     ::curl_easy_setopt(handle, CURLOPT_USERAGENT, settings.user_agent.c_str());
 }
 

@@ -23,6 +23,7 @@ using Seconds = std::chrono::duration<double>;
 struct HttpSettings {
     Seconds connect_timeout{15};
     Seconds document_timeout{60};    // a manifest, a token: from the question to the last byte
+    Seconds commit_timeout{600};     // an upload: from our last byte to the answer, while the registry hashes it
     Seconds stall_time{30};          // a blob: so long at less than ...
     std::uint64_t stall_speed{1024}; // ... so many bytes a second is given up
     unsigned redirects{8};

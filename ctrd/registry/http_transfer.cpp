@@ -121,7 +121,7 @@ int Transfer::on_progress(void* self, curl_off_t, curl_off_t down, curl_off_t, c
         transfer.error_ = stopped();
         return 1;
     }
-    if (transfer.is_stalled(static_cast<std::uint64_t>(down) + static_cast<std::uint64_t>(up))) {
+    if (transfer.is_stalled(static_cast<std::uint64_t>(down), static_cast<std::uint64_t>(up))) {
         transfer.error_ = Error{std::errc::timed_out,
                                 "'" + transfer.exchange_.url.origin() + "' is too slow: less than " +
                                     std::to_string(transfer.settings_.stall_speed) + " bytes a second",
@@ -131,10 +131,17 @@ int Transfer::on_progress(void* self, curl_off_t, curl_off_t down, curl_off_t, c
     return 0;
 }
 
-bool Transfer::is_stalled(std::uint64_t bytes) {
+Seconds Transfer::patience(std::uint64_t down, std::uint64_t up) const {
+    const bool sends = exchange_.method == "PUT" || exchange_.method == "PATCH";
+    const std::uint64_t all = exchange_.upload ? exchange_.upload_size : exchange_.body.size();
+    return sends && down == 0 && up >= all ? settings_.commit_timeout : settings_.stall_time;
+}
+
+bool Transfer::is_stalled(std::uint64_t down, std::uint64_t up) {
+    const std::uint64_t bytes = down + up;
     // libcurl's own limit would take a slow disk of ours for a slow server.
     const Seconds waited = Clock::now() - window_start_ - elsewhere_;
-    if (waited < settings_.stall_time)
+    if (waited < patience(down, up))
         return false;
     const auto moved = static_cast<double>(bytes - std::min(bytes, window_bytes_));
     const bool stalled = moved < static_cast<double>(settings_.stall_speed) * waited.count();

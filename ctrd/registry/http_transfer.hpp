@@ -27,7 +27,9 @@ private:
 
     Result<void> take_header(std::string_view line);
     Result<void> take_body(std::string_view data);
-    bool is_stalled(std::uint64_t bytes);
+    bool is_stalled(std::uint64_t down, std::uint64_t up);
+    /// How long nothing may move now.
+    [[nodiscard]] Seconds patience(std::uint64_t down, std::uint64_t up) const;
     Error explain(CURLcode code, std::string_view detail) const;
 
     using Clock = std::chrono::steady_clock;
