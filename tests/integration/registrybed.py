@@ -19,7 +19,7 @@ import urllib.parse
 
 DRIVER = os.environ.get("CTRD_BUILD", "/ctrd/build") + "/tests/registry/registry-driver"
 CERTS = pathlib.Path("/etc/containers/certs.d")
-QUICK = ["tries=3", "back_off=0.05", "stall_time=2", "document_timeout=3", "connect_timeout=5"]
+QUICK = ["tries=2", "back_off=0.05", "stall_time=2", "document_timeout=3", "connect_timeout=5"]
 
 
 def report(good, sentence, detail=""):
