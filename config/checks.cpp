@@ -185,6 +185,11 @@ void check_socket(const SocketSpec& socket, const std::string& path, Findings& f
     if (address->kind == ListenAddress::Kind::path && socket.deliver == Deliver::adopt)
         found.add(path + ".listen", fmt::format("'{}' can't be adopted: only TCP sockets can", socket.listen),
                   "write deliver = \"pass\" if the program takes sockets from systemd");
+    if (socket.datagram && socket.deliver == Deliver::adopt)
+        found.add(path + ".type", "a datagram socket can't be adopted: only TCP sockets can",
+                  "write deliver = \"pass\" if the program takes sockets from systemd");
+    if (socket.datagram && socket.backlog)
+        found.add(path + ".backlog", "a datagram socket has no queue of connections", "remove it");
     if (address->kind == ListenAddress::Kind::path && socket.port != 0)
         found.add(path + ".port", "'port' means nothing for a socket with a path", "remove it");
     if (!is_socket_name(socket.name))
@@ -202,7 +207,7 @@ void check_socket_pair(const UnitSpec& spec, std::size_t a, std::size_t b, Findi
         found.add(path + ".name", fmt::format("two sockets are named '{}'", two.name), "give each its own name");
     const auto first = parse_listen(one.listen);
     const auto second = parse_listen(two.listen);
-    if (!first || !second)
+    if (!first || !second || one.datagram != two.datagram)
         return;
     using Kind = ListenAddress::Kind;
     const auto families_meet = first->kind == second->kind || first->kind == Kind::port || second->kind == Kind::port;
@@ -268,7 +273,8 @@ void check_standby(const UnitSpec& spec, Findings& found) {
     if (idles && spec.idle_timeout_us < 100'000)
         found.add("idle-timeout", "'idle-timeout' must be at least 100 ms", "for example \"5min\"");
     for (std::size_t i = 0; idles && i < spec.sockets.size(); ++i)
-        if (const auto address = parse_listen(spec.sockets[i].listen); address && address->port == 0)
+        if (const auto address = parse_listen(spec.sockets[i].listen);
+            address && (address->port == 0 || spec.sockets[i].datagram))
             found.add("idle-timeout",
                       fmt::format("'idle-timeout' can't tell whether '{}' is in use: it looks at TCP connections only",
                                   spec.sockets[i].listen),
@@ -319,8 +325,8 @@ bool needs_ipv6_only(const UnitSpec& spec) {
         for (const auto& six : spec.sockets) {
             const auto a = parse_listen(four.listen);
             const auto b = parse_listen(six.listen);
-            if (a && b && a->kind == ListenAddress::Kind::ipv4 && b->kind == ListenAddress::Kind::ipv6 &&
-                a->port == b->port)
+            if (a && b && four.datagram == six.datagram && a->kind == ListenAddress::Kind::ipv4 &&
+                b->kind == ListenAddress::Kind::ipv6 && a->port == b->port)
                 return true;
         }
     return false;

@@ -256,6 +256,8 @@ void Builder::add_ctrd_key() {
                  {"port", socket.port}};
         if (socket.backlog)
             one["backlog"] = *socket.backlog;
+        if (socket.datagram)
+            one["type"] = "datagram";
         sockets.push_back(std::move(one));
     }
     config_["ctrd"] = {{"name", spec_.name},

@@ -202,6 +202,7 @@ void SpecReader::mounts(const Member& m) {
 
 void SpecReader::socket_key(SocketSpec& socket, const std::string& path, const Member& m) {
     constexpr std::array<std::string_view, 2> deliver_words{"adopt", "pass"};
+    constexpr std::array<std::string_view, 2> type_words{"stream", "datagram"};
     note(path + m.key, m);
     if (m.key == "listen") {
         const auto text = in_.scalar(m);
@@ -218,6 +219,9 @@ void SpecReader::socket_key(SocketSpec& socket, const std::string& path, const M
     } else if (m.key == "backlog") {
         if (const auto backlog = in_.integer(m, 1, INT32_MAX))
             socket.backlog = static_cast<std::uint32_t>(*backlog);
+    } else if (m.key == "type") {
+        if (const auto index = in_.choice(m, type_words))
+            socket.datagram = *index == 1;
     } else if (m.key == "deliver") {
         if (m.value.kind == Value::Kind::string && m.value.string == "proxy")
             in_.complain(m.value.at, "'deliver' = \"proxy\" is not in this version of ctrd",
@@ -287,7 +291,7 @@ std::span<const std::string_view> top_level_keys() {
 }
 
 std::span<const std::string_view> socket_keys() {
-    static constexpr std::array<std::string_view, 5> names{"listen", "port", "deliver", "name", "backlog"};
+    static constexpr std::array<std::string_view, 6> names{"listen", "type", "port", "deliver", "name", "backlog"};
     return names;
 }
 
@@ -308,8 +312,10 @@ std::string_view refused_key(std::string_view table, std::string_view key) {
     if (table == "socket" && (key == "standby" || key == "idle-timeout"))
         return key == "standby" ? "'standby' is about the whole container: write it above the first [[socket]]"
                                 : "'idle-timeout' is about the whole container: write it above the first [[socket]]";
-    if (table == "socket" && (key == "type" || key == "protocol"))
-        return "datagram sockets are not in this version of ctrd: a [[socket]] is a stream socket";
+    if (table == "socket" && key == "protocol")
+        return "a [[socket]] has a 'type': \"stream\" (TCP) or \"datagram\" (UDP)";
+    if (table == "socket" && key == "accept")
+        return "'accept' is not in this version of ctrd: one container answers all connections of a socket";
     return {};
 }
 

@@ -22,10 +22,12 @@ enum class IdleStop { lossless, graceful };
 
 /// What a [[socket]] table says.
 struct SocketSpec {
-    std::string listen{};  // as ListenStream= takes it: "8080", "0.0.0.0:8080", "[::]:8080", "/run/x.sock"
+    std::string
+        listen{}; // as ListenStream= and ListenDatagram= take it: "8080", "0.0.0.0:8080", "[::]:8080", "/run/x.sock"
     std::uint16_t port{0}; // what the payload binds; 0 for an AF_UNIX socket
     Deliver deliver{Deliver::adopt};
-    std::string name{}; // FileDescriptorName=, unique in the container
+    bool datagram{false}; // UDP, or a datagram socket with a path
+    std::string name{};   // FileDescriptorName=, unique in the container
     std::optional<std::uint32_t> backlog{};
 };
 

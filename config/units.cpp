@@ -34,7 +34,7 @@ std::string socket_text(const UnitSpec& spec) {
         const auto address = parse_listen(socket.listen);
         if (!address)
             continue; // checked before
-        text += fmt::format("ListenStream={}\n", unit_text(address->text));
+        text += fmt::format("{}={}\n", socket.datagram ? "ListenDatagram" : "ListenStream", unit_text(address->text));
         using Kind = ListenAddress::Kind;
         any_bare_or_six = any_bare_or_six || address->kind == Kind::port || address->kind == Kind::ipv6;
         any_specific = any_specific || (address->kind != Kind::path && !address->wildcard() && !address->loopback());

@@ -54,3 +54,36 @@ listening several
 check_equal "several sockets, IP and UNIX, come with their own names and the payload's own LISTEN_PID" \
     "True 8086 control web" "$(python3 -c 'import socket
 s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect("/run/ctrd-test-control.sock"); print(s.makefile().readline().rstrip())')"
+systemctl stop ctr@several.service ctr@several.socket
+
+# --- UDP, beside TCP on the same port
+
+cat > system/srv/echo.py << 'PYTHON'
+import os, socket
+for i in range(int(os.environ["LISTEN_FDS"])):
+    found = socket.socket(fileno=3 + i)
+    if found.type == socket.SOCK_DGRAM:
+        datagrams = found
+while True:
+    data, peer = datagrams.recvfrom(100)
+    datagrams.sendto(b"echo " + data, peer)
+PYTHON
+declare_container echo << TOML
+rootfs = "$PWD/system"
+command = ["/usr/bin/python3", "/srv/echo.py"]
+[[socket]]
+listen = "127.0.0.1:8087"
+deliver = "pass"
+[[socket]]
+listen = "127.0.0.1:8087"
+type = "datagram"
+deliver = "pass"
+TOML
+listening echo
+ask_echo='import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(20); s.connect(("127.0.0.1", 8087)); s.send(b"hello"); print(s.recv(100).decode())'
+check_equal "a datagram starts a container and is answered, on a port that TCP has too" "echo hello" "$(python3 -c "$ask_echo")"
+check_equal "its socket unit has both" 2 "$(systemctl show --value -p Listen ctr@echo.socket | grep -c 127.0.0.1:8087)"
+check_equal "'ctrctl apply' sees that nothing is to be done" active "$(ctrctl apply > /dev/null; property echo ActiveState)"
+systemctl stop ctr@echo.service
+check_equal "and after a stop the next one" "echo hello" "$(python3 -c "$ask_echo")"

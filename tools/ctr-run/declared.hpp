@@ -18,6 +18,7 @@ struct DeclaredSocket {
     Deliver deliver{Deliver::adopt};
     std::uint16_t port{0}; // what the payload binds, for `adopt`
     std::optional<int> backlog{};
+    bool datagram{false};
 };
 
 struct Declared {

@@ -16,11 +16,17 @@ namespace {
 
 using activation::ListenFd;
 
-/// By address, since one unit has one FileDescriptorName for all its sockets; by name where the address was changed
-/// in the unit and the name is unique.
+bool has_type(const DeclaredSocket& wanted, int fd) {
+    const auto facts = activation::look_at(fd);
+    return facts && (facts->type == SOCK_DGRAM) == wanted.datagram;
+}
+
+/// By address and type, since one unit has one FileDescriptorName for all its sockets; by name where the address was
+/// changed in the unit and the name is unique.
 std::vector<ListenFd>::iterator find(const DeclaredSocket& wanted, std::vector<ListenFd>& handed) {
-    const auto by_address = std::ranges::find_if(
-        handed, [&](const ListenFd& one) { return one.fd && is_bound_to(one.fd.get(), wanted.listen); });
+    const auto by_address = std::ranges::find_if(handed, [&](const ListenFd& one) {
+        return one.fd && is_bound_to(one.fd.get(), wanted.listen) && has_type(wanted, one.fd.get());
+    });
     if (by_address != handed.end())
         return by_address;
     const auto has_name = [&](const ListenFd& one) {

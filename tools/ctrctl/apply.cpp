@@ -67,6 +67,11 @@ std::vector<Declared> compile_all(const std::vector<std::string>& names, config:
     return all;
 }
 
+/// Of a TCP socket. Whether a port of UDP is free, systemd will see.
+std::optional<TcpAddress> tcp_address(const config::SocketSpec& socket) {
+    return socket.datagram ? std::nullopt : parse_listen(socket.listen);
+}
+
 /// Two containers that want the same port: the second one says so.
 void check_shared_ports(const std::vector<Declared>& all, config::Diagnostics& problems) {
     struct Taken {
@@ -76,7 +81,7 @@ void check_shared_ports(const std::vector<Declared>& all, config::Diagnostics& p
     std::vector<Taken> taken;
     for (const auto& one : all)
         for (std::size_t i = 0; i < one.spec.sockets.size(); ++i) {
-            const auto address = parse_listen(one.spec.sockets[i].listen);
+            const auto address = tcp_address(one.spec.sockets[i]);
             if (!address)
                 continue;
             // Within one container the library has checked it, and knows of IPv4 and IPv6 side by side.
@@ -132,7 +137,8 @@ Result<std::vector<Situation>> look_at_all(ManagerClient& manager, const std::ve
         Situation situation{
             .name = one.spec.name, .changes = config::compare(one.compiled), .start = start_of(one.spec)};
         for (const auto& socket : one.spec.sockets)
-            situation.listens.push_back(socket.listen);
+            if (!socket.datagram)
+                situation.listens.push_back(socket.listen);
         situation.named = contains(options.names, situation.name);
         situations.push_back(std::move(situation));
     }
@@ -178,7 +184,7 @@ config::Diagnostics check_ports(ManagerClient& manager, const std::vector<Declar
     for (const auto& one : all) {
         const auto decision = std::ranges::find(decisions, one.spec.name, &Decision::name);
         for (std::size_t i = 0; decision->start_socket && i < one.spec.sockets.size(); ++i) {
-            const auto address = parse_listen(one.spec.sockets[i].listen);
+            const auto address = tcp_address(one.spec.sockets[i]);
             if (!address || try_bind(*address) != EADDRINUSE)
                 continue;
             const PortUser user = find_port_user(manager, *address);
@@ -201,7 +207,7 @@ struct Done {
 /// A socket that did not come up: its ports are looked at again, the answer is usually there.
 Error explain_socket(ManagerClient& manager, const config::UnitSpec& spec, Error error) {
     for (const auto& socket : spec.sockets)
-        if (const auto address = parse_listen(socket.listen); address && try_bind(*address) == EADDRINUSE)
+        if (const auto address = tcp_address(socket); address && try_bind(*address) == EADDRINUSE)
             return {
                 std::errc::address_in_use,
                 fmt::format("port {} is already in use by {}", address->port, find_port_user(manager, *address).text),

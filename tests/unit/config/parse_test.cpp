@@ -44,11 +44,25 @@ TEST_CASE("exactly one of rootfs and bundle is wanted", "[config]") {
 TEST_CASE("what is not in this version is refused by name", "[config]") {
     CHECK(problems_of("image = \"debian:12\"\n") ==
           "web.toml:1:1: 'image' is not in this version of ctrd: unpack the image and name it as 'rootfs' or 'bundle'");
-    for (const auto* line : {"deliver = \"proxy\"", "type = \"datagram\""}) {
+    for (const auto* line : {"deliver = \"proxy\"", "accept = true"}) {
         INFO(line);
         CHECK_THAT(problems_of(declaration("[[socket]]\nlisten = \"80\"\n" + std::string{line} + "\n")),
                    Catch::StartsWith("web.toml:5:") && Catch::Contains("not in this version of ctrd"));
     }
+}
+
+TEST_CASE("a datagram socket is passed, and stands beside a stream socket of the same port", "[config]") {
+    const auto with = [](const std::string& lines) {
+        return problems_of(declaration("[[socket]]\nlisten = \"53\"\ntype = \"datagram\"\n" + lines));
+    };
+    CHECK(with("deliver = \"pass\"\n[[socket]]\nlisten = \"53\"\n") == "");
+    CHECK_THAT(with(""), Catch::StartsWith("web.toml:5:") && Catch::Contains("a datagram socket can't be adopted"));
+    CHECK_THAT(with("deliver = \"pass\"\nbacklog = 5\n"), Catch::Contains("no queue of connections"));
+    CHECK_THAT(with("deliver = \"pass\"\n[[socket]]\nlisten = \"53\"\ntype = \"datagram\"\ndeliver = \"pass\"\n"),
+               Catch::Contains("can't be listened on side by side"));
+    CHECK_THAT(problems_of(declaration("idle-timeout = \"1min\"\n[[socket]]\nlisten = \"53\"\ntype = \"datagram\"\n"
+                                       "deliver = \"pass\"\n")),
+               Catch::Contains("can't tell whether '53' is in use"));
 }
 
 TEST_CASE("what a container does while nobody connects is about the whole container", "[config][standby]") {

@@ -87,6 +87,13 @@ TEST_CASE("the socket unit listens where it was declared, in that order", "[conf
     CHECK_THAT(text, !Catch::Contains("FileDescriptorName") && !Catch::Contains("BindIPv6Only"));
 }
 
+TEST_CASE("a datagram socket may have the port of a stream socket", "[config]") {
+    const auto text =
+        socket_of("[[socket]]\nlisten = \"0.0.0.0:53\"\n[[socket]]\nlisten = \"[::]:53\"\ntype = \"datagram\"\n"
+                  "deliver = \"pass\"\n");
+    CHECK_THAT(text, Catch::Contains("\nListenStream=0.0.0.0:53\nListenDatagram=[::]:53\nBindIPv6Only=both\n"));
+}
+
 TEST_CASE("a single socket has its name, and a bare port takes IPv4 and IPv6", "[config]") {
     const auto text = socket_of("[[socket]]\nname = \"http\"\nlisten = \"8080\"\nport = 80\n");
     CHECK_THAT(text, Catch::Contains("\nListenStream=8080\nFileDescriptorName=http\nBindIPv6Only=both\n") &&
