@@ -92,6 +92,9 @@ std::string resource_lines(const ResourceSpec& resources) {
     return text;
 }
 
+/// What the container is made of, as its journal entries name it.
+std::string source_of(const UnitSpec& spec) { return spec.rootfs ? *spec.rootfs : spec.bundle.value_or(""); }
+
 std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, bool deferred) {
     std::string text =
         head(spec) + fmt::format("Description={}\nRequiresMountsFor={}\n", description(spec), mounts_needed(spec));
@@ -100,6 +103,7 @@ std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, bo
     text += "\n[Service]\n";
     if (deferred)
         text += fmt::format("ExecStartPre={} --compile {}\n", generator_program, spec.name);
+    text += fmt::format("LogExtraFields={}\n", unit_word("CTRD_IMAGE=" + source_of(spec)));
     text += fmt::format("KillSignal={}\nTimeoutStopSec={}\nTimeoutStartSec={}\n", spec.stop_signal,
                         duration_text(spec.stop_timeout_us), duration_text(spec.ready_timeout_us + ready_margin_us));
     return text + restart_lines(spec.restart) + resource_lines(resources);

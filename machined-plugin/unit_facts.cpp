@@ -38,7 +38,8 @@ int read_one(sd_bus_message* message, std::string_view name, UnitFacts& facts) {
     const std::pair<std::string_view, std::string*> texts[] = {{"ActiveState", &facts.active},
                                                                {"SubState", &facts.sub},
                                                                {"Result", &facts.result},
-                                                               {"StatusText", &facts.status_text}};
+                                                               {"StatusText", &facts.status_text},
+                                                               {"FreezerState", &facts.freezer}};
     for (const auto& [key, value] : texts)
         if (key == name)
             return read_text(message, *value);

@@ -14,6 +14,7 @@ struct UnitFacts {
     std::string sub{"dead"};
     std::string result{"success"};
     std::string status_text{};
+    std::string freezer{"running"}; // FreezerState
     std::uint32_t main_pid{0};
     std::int32_t main_code{0}; // CLD_EXITED, CLD_KILLED ...; 0: nothing has ended yet
     std::int32_t main_status{0};

@@ -226,6 +226,8 @@ int Units::on_changed(sd_bus_message* signal, void* userdata, sd_bus_error*) noe
     UnitFacts& known = self.facts_[container];
     if (sd_bus_message_read(signal, "s", &interface) < 0 || read_properties(signal, known) < 0)
         return 0;
+    if (known.active != "active" && known.active != "reloading")
+        known.freezer = "running"; // not announced: a stop thaws what it stops
     const UnitFacts facts = known;
     self.events_.changed(container, facts);
     return 0;
@@ -305,6 +307,37 @@ void Units::queue_job(const char* method, const std::string& container, JobEnd e
 void Units::kill_all(const std::string& container, int signal, Done done) {
     BusMessage message = new_call(manager_path, manager, "KillUnit");
     if (message && sd_bus_message_append(message.get(), "ssi", unit_of(container).c_str(), "all", signal) < 0)
+        message.reset();
+    call(std::move(message), "unit '" + unit_of(container) + "'",
+         [done = std::move(done)](sd_bus_message*, const Error* error) {
+             done(error == nullptr ? Result<void>{} : fail(*error));
+         });
+}
+
+/// systemd does not announce the freezer's state: it is asked for.
+void Units::set_frozen(const char* method, const std::string& container, Done done) {
+    BusMessage message = new_call(manager_path, manager, method);
+    if (message && sd_bus_message_append(message.get(), "s", unit_of(container).c_str()) < 0)
+        message.reset();
+    call(std::move(message), "unit '" + unit_of(container) + "'",
+         [this, container, done = std::move(done)](sd_bus_message*, const Error* error) {
+             const Result<void> result = error == nullptr ? Result<void>{} : fail(*error);
+             load(container, [done, result] { done(result); });
+         });
+}
+
+void Units::set_properties(const std::string& container, bool runtime, const std::vector<UnitProperty>& properties,
+                           Done done) {
+    BusMessage message = new_call(manager_path, manager, "SetUnitProperties");
+    int r = message ? sd_bus_message_append(message.get(), "sb", unit_of(container).c_str(), int{runtime}) : -ENOMEM;
+    if (r >= 0)
+        r = sd_bus_message_open_container(message.get(), 'a', "(sv)");
+    for (const auto& [name, value] : properties)
+        if (r >= 0)
+            r = sd_bus_message_append(message.get(), "(sv)", name.c_str(), "t", value);
+    if (r >= 0)
+        r = sd_bus_message_close_container(message.get());
+    if (r < 0)
         message.reset();
     call(std::move(message), "unit '" + unit_of(container) + "'",
          [done = std::move(done)](sd_bus_message*, const Error* error) {

@@ -26,6 +26,13 @@ std::string container_of(std::string_view unit);
 using JobEnd = std::function<void(Result<std::string> result)>;
 using Done = std::function<void(Result<void>)>;
 
+/// A property of a unit that is one number ("t" on the bus).
+struct UnitProperty {
+    std::string name{};
+    std::uint64_t value{0};
+    bool operator==(const UnitProperty&) const = default;
+};
+
 struct UnitEvents {
     std::function<void(const std::string& container, const UnitFacts& facts)> changed{};
     std::function<void(const std::string& container)> unloaded{}; // systemd has forgotten it: it is stopped
@@ -50,6 +57,14 @@ public:
     /// A signal to every process of the unit.
     void kill_all(const std::string& container, int signal, Done done);
 
+    // Done when every process has stopped, or goes on; `changed` has told so before.
+    void freeze(const std::string& container, Done done) { set_frozen("FreezeUnit", container, std::move(done)); }
+    void thaw(const std::string& container, Done done) { set_frozen("ThawUnit", container, std::move(done)); }
+
+    /// At once, all or none; `runtime`: until the next boot, else for good.
+    void set_properties(const std::string& container, bool runtime, const std::vector<UnitProperty>& properties,
+                        Done done);
+
 private:
     struct Call;
     using OnReply = std::function<void(sd_bus_message* reply, const Error* error)>;
@@ -57,6 +72,7 @@ private:
     Result<void> add_match(const char* rule, sd_bus_message_handler_t handler);
     void call(BusMessage message, std::string doing, OnReply on_reply);
     BusMessage new_call(const char* path, const char* interface, const char* member);
+    void set_frozen(const char* method, const std::string& container, Done done);
     void queue_job(const char* method, const std::string& container, JobEnd end);
     void look_at_all();
     void on_all(sd_bus_message* reply);

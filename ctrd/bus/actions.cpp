@@ -16,10 +16,6 @@ using Kept = std::shared_ptr<sd_bus_message>;
 
 Kept keep(sd_bus_message* call) { return Kept{sd_bus_message_ref(call), sd_bus_message_unref}; }
 
-int reply_not_running(sd_bus_message* call, const std::string& name) {
-    return reply_error(call, error_name::not_running, bad_input("container '" + name + "' is not running"));
-}
-
 void answer_stop(sd_bus_message* call, const std::string& name, const Result<std::string>& job) {
     if (job && *job == "done") {
         reply_done(call);
@@ -53,6 +49,29 @@ Result<void> check_kill(const std::string& whom, int signal) {
 }
 
 } // namespace
+
+int reply_not_running(sd_bus_message* call, const std::string& name) {
+    return reply_error(call, error_name::not_running, bad_input("container '" + name + "' is not running"));
+}
+
+/// Of the unit, without what is below it. The kernel's word: systemd does not announce it.
+std::string cgroup_of_container(const Container& container) {
+    const pid_t leader = leader_of(container.unit);
+    auto cgroup = leader != 0 ? cgroup_of(leader) : Result<std::string>{};
+    if (!cgroup)
+        return {};
+    const std::string component = "/" + systemd::unit_of(container.name);
+    const std::size_t at = cgroup->find(component + "/");
+    if (at != std::string::npos)
+        cgroup->resize(at + component.size());
+    return cgroup->ends_with(component) ? *cgroup : std::string{}; // else the leader's number is another's by now
+}
+
+std::string cgroup_folder_of(const Container& container) {
+    const std::string cgroup = cgroup_of_container(container);
+    const auto mount = cgroup_mount();
+    return cgroup.empty() || !mount ? std::string{} : *mount + cgroup;
+}
 
 std::string container_of_process(pid_t pid) {
     const auto cgroup = cgroup_of(pid);
@@ -115,23 +134,6 @@ int Actions::kill(sd_bus_message* call, const std::string& name, const std::stri
             sent ? reply_done(message) : reply_error(message, error_name::not_running, sent.error());
         }
     });
-}
-
-int Actions::exec(sd_bus_message* call, const std::string& name) {
-    if (registry_.find(name) == nullptr)
-        return reply_no_such_container(call, name);
-    auto request = read_exec_request(call);
-    if (!request)
-        return reply_error(call, error_name::bad_input, request.error());
-    return authority_.check(call, action::exec, name,
-                            [this, name, request = *request](sd_bus_message* message, uid_t caller) {
-                                const systemd::UnitFacts unit = registry_.unit(name);
-                                // A unit that stops has a leader still, but it is on its way out.
-                                if (std::string_view{state_of(unit)} != "running" || leader_of(unit) == 0)
-                                    reply_not_running(message, name);
-                                else
-                                    executions_.run(message, caller, name, leader_of(unit), request);
-                            });
 }
 
 } // namespace ctrd::bus

@@ -5,6 +5,7 @@
 #include "ctrd/bus/authority.hpp"
 #include "ctrd/bus/exec.hpp"
 #include "ctrd/bus/registry.hpp"
+#include "ctrd/bus/waits.hpp"
 #include "machined-plugin/units.hpp"
 
 namespace ctrd::bus {
@@ -21,16 +22,43 @@ public:
     /// Reads its other arguments from the call.
     int exec(sd_bus_message* call, const std::string& name);
 
+    // actions_live.cpp: what changes or shows a running one. They read their other arguments from the call.
+    int pause(sd_bus_message* call, const std::string& name);
+    int resume(sd_bus_message* call, const std::string& name);
+    int wait(sd_bus_message* call, const std::string& name);
+    int set_properties(sd_bus_message* call, const std::string& name);
+    int stats(sd_bus_message* call, const std::string& name);
+    int processes(sd_bus_message* call, const std::string& name);
+
+    // actions_inside.cpp: what a helper does inside of one.
+    int copy_to(sd_bus_message* call, const std::string& name);
+    int copy_from(sd_bus_message* call, const std::string& name);
+    int bind_mount(sd_bus_message* call, const std::string& name);
+
+    /// The registry has told of a change.
+    void changed(const Container& container) { waits_.changed(container); }
+
     [[nodiscard]] const Registry& registry() const { return registry_; }
 
 private:
+    void set_frozen(sd_bus_message* call, const std::string& name, bool frozen);
+    int copy(sd_bus_message* call, const std::string& name, bool in);
+    void run_helper(sd_bus_message* call, uid_t caller, const std::string& name, const Job& job);
     void answer_start(sd_bus_message* call, const std::string& name, const Result<std::string>& job) const;
 
     const Registry& registry_;
     systemd::Units& units_;
     Authority& authority_;
     Executions& executions_;
+    Waits waits_{registry_};
 };
+
+int reply_not_running(sd_bus_message* call, const std::string& name);
+
+/// The folder of a running container's unit cgroup, below its mount; empty where it has none.
+std::string cgroup_folder_of(const Container& container);
+/// The same as the kernel names it: "/machine.slice/ctr@web.service".
+std::string cgroup_of_container(const Container& container);
 
 /// The container whose cgroup the process is in; empty if none.
 std::string container_of_process(pid_t pid);

@@ -16,15 +16,6 @@ constexpr std::uint32_t allow_user_interaction = 1;
 constexpr std::uint64_t answer_time = 300'000'000; // a person may have to find a password
 constexpr unsigned most_waiting = 32;              // of one user, each with a call and its descriptors
 
-int caller_uid(sd_bus_message* call, uid_t& uid) {
-    sd_bus_creds* creds = nullptr;
-    int r = sd_bus_query_sender_creds(call, SD_BUS_CREDS_EUID, &creds);
-    if (r >= 0)
-        r = sd_bus_creds_get_euid(creds, &uid);
-    sd_bus_creds_unref(creds);
-    return r;
-}
-
 int append_question(sd_bus_message* message, const char* caller, const char* action, const std::string& container,
                     bool interactive) {
     int r = sd_bus_message_append(message, "(sa{sv})s", "system-bus-name", 1, "name", "s", caller, action);
@@ -70,9 +61,10 @@ Authority::Authority(sd_bus* bus) : bus_{bus} {}
 Authority::~Authority() = default;
 
 int Authority::check(sd_bus_message* call, const char* action, const std::string& container, Then then) {
-    uid_t caller = 0;
-    if (const int r = caller_uid(call, caller); r < 0)
-        return reply_error(call, error_name::access_denied, os_error(-r, "cannot tell who is calling"));
+    const auto known = caller_of(call);
+    if (!known)
+        return reply_error(call, error_name::access_denied, known.error());
+    const uid_t caller = *known;
     if (caller == 0) {
         then(call, caller);
         return 1;

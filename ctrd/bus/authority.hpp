@@ -16,6 +16,9 @@ namespace ctrd::bus {
 namespace action {
 constexpr const char* manage = "io.ctrd1.manage-containers";
 constexpr const char* exec = "io.ctrd1.exec";
+constexpr const char* set_properties = "io.ctrd1.set-properties";
+constexpr const char* copy = "io.ctrd1.copy-files";
+constexpr const char* bind_mount = "io.ctrd1.bind-mount";
 } // namespace action
 
 class Authority {

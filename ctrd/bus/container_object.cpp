@@ -1,6 +1,5 @@
 #include "ctrd/bus/container_object.hpp"
 
-#include "ctrd/base/process.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/reply.hpp"
 #include "ctrd/bus/start_properties.hpp"
@@ -23,19 +22,6 @@ std::string name_of(const char* path) {
 }
 
 Actions& actions_of(void* userdata) { return *static_cast<Actions*>(userdata); }
-
-/// Of the unit, without what is below it. The kernel's word: systemd does not announce it.
-std::string cgroup_of_container(const Container& container) {
-    const pid_t leader = leader_of(container.unit);
-    auto cgroup = leader != 0 ? cgroup_of(leader) : Result<std::string>{};
-    if (!cgroup)
-        return {};
-    const std::string component = "/" + systemd::unit_of(container.name);
-    const std::size_t at = cgroup->find(component + "/");
-    if (at != std::string::npos)
-        cgroup->resize(at + component.size());
-    return cgroup->ends_with(component) ? *cgroup : std::string{}; // else the leader's number is another's by now
-}
 
 int append_sockets(sd_bus_message* reply, const Container& container) {
     int r = sd_bus_message_open_container(reply, 'a', "(sssu)");
@@ -86,16 +72,9 @@ int get_property(sd_bus*, const char* path, const char*, const char* property, s
     return container == nullptr ? -ENOENT : append_property(reply, property, *container, registry);
 }
 
-int on_start(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
-    return actions_of(userdata).start(call, name_of(sd_bus_message_get_path(call)));
-}
-
-int on_stop(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
-    return actions_of(userdata).stop(call, name_of(sd_bus_message_get_path(call)));
-}
-
-int on_restart(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
-    return actions_of(userdata).restart(call, name_of(sd_bus_message_get_path(call)));
+template <int (Actions::*action)(sd_bus_message* call, const std::string& name)>
+int on(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    return (actions_of(userdata).*action)(call, name_of(sd_bus_message_get_path(call)));
 }
 
 int on_kill(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
@@ -104,10 +83,6 @@ int on_kill(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
     if (const int r = sd_bus_message_read(call, "si", &whom, &signal); r < 0)
         return r;
     return actions_of(userdata).kill(call, name_of(sd_bus_message_get_path(call)), whom, signal);
-}
-
-int on_exec(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
-    return actions_of(userdata).exec(call, name_of(sd_bus_message_get_path(call)));
 }
 
 const sd_bus_vtable vtable[] = {
@@ -125,14 +100,30 @@ const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("MainCode", "i", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Starts", "(tt(ttt)a(ts))", get_property, 0, 0),
     SD_BUS_PROPERTY("Connections", "(uu)", get_property, 0, 0),
-    SD_BUS_METHOD("Start", "", "", on_start, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Stop", "", "", on_stop, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Restart", "", "", on_restart, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Start", "", "", on<&Actions::start>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Stop", "", "", on<&Actions::stop>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Restart", "", "", on<&Actions::restart>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Pause", "", "", on<&Actions::pause>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Resume", "", "", on<&Actions::resume>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", whom, "i", signal), SD_BUS_NO_RESULT, on_kill,
                             SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", state, "i", code, "i", status),
+                            on<&Actions::wait>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Exec",
                             SD_BUS_ARGS("as", argv, "a{sv}", options, "h", stdin_fd, "h", stdout_fd, "h", stderr_fd),
-                            SD_BUS_RESULT("i", status), on_exec, SD_BUS_VTABLE_UNPRIVILEGED),
+                            SD_BUS_RESULT("i", status), on<&Actions::exec>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("SetProperties", SD_BUS_ARGS("b", runtime, "a{sv}", properties), SD_BUS_NO_RESULT,
+                            on<&Actions::set_properties>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("GetStats", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", stats), on<&Actions::stats>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("GetProcesses", SD_BUS_NO_ARGS, SD_BUS_RESULT("au", pids), on<&Actions::processes>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("CopyTo", SD_BUS_ARGS("s", path, "h", data_fd, "a{sv}", options), SD_BUS_NO_RESULT,
+                            on<&Actions::copy_to>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("CopyFrom", SD_BUS_ARGS("s", path, "h", data_fd), SD_BUS_NO_RESULT, on<&Actions::copy_from>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("BindMount", SD_BUS_ARGS("s", source, "s", target, "a{sv}", options), SD_BUS_NO_RESULT,
+                            on<&Actions::bind_mount>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END};
 
 int find_object(sd_bus*, const char* path, const char*, void* userdata, void** found, sd_bus_error*) noexcept {

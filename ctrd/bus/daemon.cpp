@@ -5,6 +5,7 @@
 #include "ctrd/activation/record.hpp"
 #include "ctrd/activation/recover.hpp"
 #include "ctrd/base/file.hpp"
+#include "ctrd/base/journal.hpp"
 #include "ctrd/bus/bind_watch.hpp"
 #include "ctrd/bus/container_object.hpp"
 #include "ctrd/bus/declared_watch.hpp"
@@ -138,12 +139,19 @@ void Daemon::watch_registry() {
     registry_.on_events({[this](const Container& container) {
                              if (announcing_)
                                  announce_new(bus_.get(), container);
+                             if (announcing_ && container.declared)
+                                 log_event(event_id::declared, "declared", container.name, container.declared->source,
+                                           "is declared");
                              register_machine(container);
                          },
                          [this](const Container& container) {
                              registered_.erase(container.name);
+                             actions_.changed(container);
                              if (announcing_)
                                  announce_removed(bus_.get(), container);
+                             if (announcing_)
+                                 log_event(event_id::undeclared, "undeclared", container.name, "",
+                                           "is not declared any more");
                          },
                          [this](const Container& container, Change change) {
                              if (announcing_) {
@@ -152,6 +160,7 @@ void Daemon::watch_registry() {
                                      announce_state(bus_.get(), container);
                              }
                              register_machine(container);
+                             actions_.changed(container);
                          }});
 }
 
@@ -236,7 +245,7 @@ int Daemon::on_settled(sd_event_source*, std::uint64_t, void* userdata) noexcept
 
 void Daemon::register_machine(const Container& container) {
     const pid_t leader = leader_of(container.unit);
-    if (std::string_view{state_of(container.unit)} != "running" || leader == 0) {
+    if (!is_up(container.unit) || leader == 0) {
         registered_.erase(container.name);
         return;
     }

@@ -1,13 +1,15 @@
 #include "ctrd/bus/exec.hpp"
 
 #include "ctrd/activation/late_bind.hpp"
+#include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/reply.hpp"
+#include "ctrd/bus/spawn.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -15,56 +17,11 @@
 namespace ctrd::bus {
 namespace {
 
-constexpr const char* ctr_run = CTRD_LIBEXECDIR "/ctr-run";
 // Each holds some five descriptors here, of 1024.
 constexpr std::size_t most_of_all = 64;
 constexpr std::size_t most_of_a_user = 16;
-constexpr int first_free_fd = 16; // above every number that the child is to have
-
-/// The spawned program's descriptors and signals, freed in the end.
-class SpawnPlan {
-public:
-    SpawnPlan() {
-        ::posix_spawn_file_actions_init(&actions_);
-        ::posix_spawnattr_init(&attributes_);
-        sigset_t none, all;
-        ::sigemptyset(&none);
-        ::sigfillset(&all);
-        ::posix_spawnattr_setsigmask(&attributes_, &none);
-        ::posix_spawnattr_setsigdefault(&attributes_, &all);
-        ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-    }
-    ~SpawnPlan() {
-        ::posix_spawn_file_actions_destroy(&actions_);
-        ::posix_spawnattr_destroy(&attributes_);
-    }
-    SpawnPlan(const SpawnPlan&) = delete;
-    SpawnPlan& operator=(const SpawnPlan&) = delete;
-
-    /// The child gets `fd` as `number`. A copy far above the numbers is made first: an fd of ours may be one of them.
-    Result<void> pass(int fd, int number) {
-        UniqueFd copy{::fcntl(fd, F_DUPFD_CLOEXEC, first_free_fd)};
-        if (!copy)
-            return fail(os_error(errno, "cannot pass a descriptor on"));
-        ::posix_spawn_file_actions_adddup2(&actions_, copy.get(), number);
-        copies_.push_back(std::move(copy));
-        return {};
-    }
-
-    Result<pid_t> spawn(const char* program, char* const* argv) const {
-        char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        char* const environment[] = {path, nullptr};
-        pid_t pid = 0;
-        if (const int err = ::posix_spawn(&pid, program, &actions_, &attributes_, argv, environment); err != 0)
-            return fail(os_error(err, "cannot execute '" + std::string{program} + "'"));
-        return pid;
-    }
-
-private:
-    posix_spawn_file_actions_t actions_{};
-    posix_spawnattr_t attributes_{};
-    std::vector<UniqueFd> copies_{};
-};
+constexpr int request_number = 3;
+constexpr std::size_t longest_reason = 4096;
 
 int exit_status(const siginfo_t& info) { return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status; }
 
@@ -84,6 +41,7 @@ struct Executions::Execution {
     systemd::BusTrack track{};
     uid_t caller{0};
     std::string container{};
+    UniqueFd reason{}; // what the helper writes on stderr, where that is an answer's text
     UniqueFd pidfd{};
     sd_event_source* source{nullptr};
 
@@ -100,28 +58,31 @@ Result<void> Executions::check_room(uid_t caller) const {
     const auto of_caller = std::ranges::count(running_, caller, [](const auto& one) { return one->caller; });
     if (running_.size() < most_of_all && (caller == 0 || static_cast<std::size_t>(of_caller) < most_of_a_user))
         return {};
-    return fail(Error{std::errc::resource_unavailable_try_again,
-                      "too many commands run in containers through ctrd already", "wait for one to end"});
+    return fail(Error{std::errc::resource_unavailable_try_again, "too many helpers work in containers for ctrd already",
+                      "wait for one to end"});
 }
 
-Result<void> Executions::start(Execution& execution, int request_fd, const ExecRequest& request) {
+Result<void> Executions::start(Execution& execution, int request_fd, const Job& job) {
     SpawnPlan plan;
-    for (int number = 0; number < 3; ++number)
-        TRY_VOID(plan.pass(request.stdio[static_cast<std::size_t>(number)], number));
-    TRY_VOID(plan.pass(request_fd, 3));
-    if (request.console_socket >= 0)
-        TRY_VOID(plan.pass(request.console_socket, 4));
-    char verb[] = "exec";
-    std::string program{"ctr-run"}, name{execution.container};
-    char* const argv[] = {program.data(), verb, name.data(), nullptr};
-    const pid_t pid = TRY(plan.spawn(ctr_run, argv));
+    for (const auto& [fd, number] : job.fds)
+        TRY_VOID(plan.pass(fd, number));
+    TRY_VOID(plan.pass(request_fd, request_number));
+    if (job.explains) {
+        execution.reason = UniqueFd{::memfd_create("ctrd-reason", MFD_CLOEXEC)};
+        if (!execution.reason)
+            return fail(os_error(errno, "cannot make a memory file"));
+        TRY_VOID(plan.pass(execution.reason.get(), STDERR_FILENO));
+    }
+    std::string program{job.program}, verb{job.verb}, name{execution.container};
+    char* const argv[] = {program.data(), verb.data(), name.data(), nullptr};
+    const pid_t pid = TRY(plan.spawn(job.program, argv));
     // Nobody reaps it before its event source exists, so the number is still its own.
     execution.pidfd = TRY(open_pidfd(pid));
     if (const int r =
             sd_event_add_child_pidfd(event_, &execution.source, execution.pidfd.get(), WEXITED, on_exit, &execution);
         r < 0) {
         [[maybe_unused]] auto ended = send_signal(execution.pidfd.get(), SIGTERM);
-        return fail(os_error(-r, "cannot watch '" + std::string{ctr_run} + "'"));
+        return fail(os_error(-r, "cannot watch '" + program + "'"));
     }
     return {};
 }
@@ -137,8 +98,7 @@ Result<void> Executions::track_caller(Execution& execution) {
     return {};
 }
 
-void Executions::run(sd_bus_message* call, uid_t caller, const std::string& container, pid_t leader,
-                     const ExecRequest& request) {
+void Executions::run(sd_bus_message* call, uid_t caller, const std::string& container, pid_t leader, const Job& job) {
     const std::string where = "container '" + container + "'";
     const auto refuse = [&](const char* name, Error error) {
         error.message = where + ": " + error.message;
@@ -154,14 +114,14 @@ void Executions::run(sd_bus_message* call, uid_t caller, const std::string& cont
     execution->call = systemd::keep(call);
     execution->caller = caller;
     execution->container = container;
-    const auto memory = make_memfd("ctrd-exec", to_json(request, leader, *started));
+    const auto memory = make_memfd("ctrd-request", job.request(*started));
     if (!memory)
         return refuse(error_name::failed, memory.error());
     if (auto tracked = track_caller(*execution); !tracked)
         return refuse(error_name::failed, tracked.error());
     if (begin_)
         begin_(container);
-    if (auto spawned = start(*execution, memory->get(), request); !spawned)
+    if (auto spawned = start(*execution, memory->get(), job); !spawned)
         return refuse(error_name::failed, spawned.error());
     running_.insert(std::move(execution));
 }
@@ -170,17 +130,36 @@ bool Executions::any_in(const std::string& container) const {
     return std::ranges::any_of(running_, [&](const auto& one) { return one->container == container; });
 }
 
+/// A helper that explains itself says nothing when all is done; else its words are the error's.
+void Executions::answer(const Execution& execution, int status) {
+    sd_bus_message* call = execution.call.get();
+    if (!execution.reason) {
+        if (const int r = sd_bus_reply_method_return(call, "i", status); r < 0)
+            log_warning(os_error(-r, "cannot answer a call of Exec"));
+    } else if (status == 0) {
+        reply_done(call);
+    } else {
+        ::lseek(execution.reason.get(), 0, SEEK_SET);
+        auto text = read_all(execution.reason.get(), longest_reason);
+        while (text && text->ends_with('\n'))
+            text->pop_back();
+        const bool said = text && !text->empty();
+        reply_error(call, status == 2 ? error_name::bad_input : error_name::failed,
+                    bad_input("container '" + execution.container +
+                              "': " + (said ? *text : "the helper ended with status " + std::to_string(status))));
+    }
+}
+
 int Executions::on_exit(sd_event_source*, const siginfo_t* info, void* userdata) noexcept {
     auto* raw = static_cast<Execution*>(userdata);
     auto& running = raw->owner->running_;
     const auto at = std::ranges::find(running, raw, &std::unique_ptr<Execution>::get);
     const auto execution = std::move(running.extract(at).value());
-    if (const int r = sd_bus_reply_method_return(execution->call.get(), "i", exit_status(*info)); r < 0)
-        log_warning(os_error(-r, "cannot answer a call of Exec"));
+    answer(*execution, exit_status(*info));
     return 0;
 }
 
-/// ctr-run takes the process with it. The call is kept until it has ended: its answer goes nowhere.
+/// The helper takes what it has made with it. The call is kept until it has ended: its answer goes nowhere.
 int Executions::on_caller_gone(sd_bus_track*, void* userdata) noexcept {
     auto& execution = *static_cast<Execution*>(userdata);
     if (auto sent = send_signal(execution.pidfd.get(), SIGTERM);

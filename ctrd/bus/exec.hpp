@@ -1,18 +1,35 @@
-// Exec: one more process in a running container, made by `ctr-run exec`, which waits for it. ctrd only keeps the call
-// and answers it when ctr-run has ended, with its exit code.
+// Helpers: what has to be done inside of a container is done by a short-lived program (`ctr-run exec`, `ctr-copy` ...),
+// never in ctrd's own process. ctrd only keeps the call and answers it when the helper has ended.
 #pragma once
 
 #include "ctrd/base/fd.hpp"
-#include "ctrd/bus/exec_request.hpp"
 #include "machined-plugin/bus_types.hpp"
 
 #include <systemd/sd-event.h>
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace ctrd::bus {
+
+/// One run of a helper: `PROGRAM VERB CONTAINER`, with the request in a memory file on descriptor 3.
+struct Job {
+    const char* program{nullptr};
+    const char* verb{nullptr};
+    std::vector<std::pair<int, int>> fds{};                           // ours, and the helper's number for it
+    std::function<std::string(std::uint64_t leader_start)> request{}; // JSON
+    /// Its exit status says whether it is done, and its stderr why not; else the status itself is the answer ("i").
+    bool explains{true};
+};
+
+constexpr const char* ctr_run_program = CTRD_LIBEXECDIR "/ctr-run";
+constexpr const char* ctr_copy_program = CTRD_LIBEXECDIR "/ctr-copy";
 
 class Executions {
 public:
@@ -26,12 +43,12 @@ public:
     [[nodiscard]] bool any_in(const std::string& container) const;
 
     /// Runs it in `container`, whose first process is `leader`, and answers the call.
-    void run(sd_bus_message* call, uid_t caller, const std::string& container, pid_t leader,
-             const ExecRequest& request);
+    void run(sd_bus_message* call, uid_t caller, const std::string& container, pid_t leader, const Job& job);
 
 private:
     struct Execution;
-    Result<void> start(Execution& execution, int request_fd, const ExecRequest& request);
+    Result<void> start(Execution& execution, int request_fd, const Job& job);
+    static void answer(const Execution& execution, int status);
     Result<void> track_caller(Execution& execution);
     Result<void> check_room(uid_t caller) const;
     static int on_exit(sd_event_source* source, const siginfo_t* info, void* userdata) noexcept;

@@ -1,5 +1,7 @@
 #include "ctrd/bus/log.hpp"
 
+#include "ctrd/base/journal.hpp"
+
 #include <systemd/sd-daemon.h>
 
 #include <cstdio>
@@ -34,5 +36,19 @@ void log_debug(std::string_view text) { print(SD_DEBUG, text); }
 void log_error(const Error& error) { log_error(one_line(error)); }
 
 void log_warning(const Error& error) { log_warning(one_line(error)); }
+
+/// Never waiting: an event that a busy journal does not take is only missing there.
+void log_event(const char* id, const char* event, const std::string& container, const std::string& source,
+               const std::string& message) {
+    const JournalField fields[] = {{"MESSAGE", "container '" + container + "' " + message},
+                                   {"MESSAGE_ID", id},
+                                   {"PRIORITY", "6"},
+                                   {"SYSLOG_IDENTIFIER", "ctrd"},
+                                   {"CTRD_EVENT", event},
+                                   {"CTRD_NAME", container},
+                                   {"CTRD_IMAGE", source}};
+    if (auto sent = send_to_journal(fields, std::chrono::milliseconds{0}); !sent)
+        log_warning(sent.error());
+}
 
 } // namespace ctrd::bus

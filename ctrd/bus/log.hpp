@@ -14,4 +14,8 @@ void log_debug(std::string_view text);
 void log_error(const Error& error);
 void log_warning(const Error& error);
 
+/// An entry of the journal with the fields of events (ids: ctrd/base/journal.hpp).
+void log_event(const char* id, const char* event, const std::string& container, const std::string& source,
+               const std::string& message);
+
 } // namespace ctrd::bus

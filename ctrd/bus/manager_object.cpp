@@ -1,5 +1,6 @@
 #include "ctrd/bus/manager_object.hpp"
 
+#include "ctrd/activation/late_bind.hpp"
 #include "ctrd/base/names.hpp"
 #include "ctrd/bus/container_object.hpp"
 #include "ctrd/bus/log.hpp"
@@ -37,15 +38,22 @@ int read_name(sd_bus_message* call, std::string& name) {
     return r;
 }
 
-using Action = int (Actions::*)(sd_bus_message* call, const std::string& name);
-
-int act(sd_bus_message* call, void* userdata, Action action) noexcept {
+template <int (Actions::*action)(sd_bus_message* call, const std::string& name)>
+int on(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
     std::string name;
     if (const int r = read_name(call, name); r < 0)
         return r;
     if (auto good = check_container_name(name); !good)
         return reply_error(call, error_name::bad_input, good.error());
     return (actions_of(userdata).*action)(call, name);
+}
+
+/// The object of a container that was found by something else than its name.
+int reply_path(sd_bus_message* call, void* userdata, const std::string& name, const std::string& what) {
+    if (name.empty() || actions_of(userdata).registry().find(name) == nullptr)
+        return reply_error(call, error_name::no_such_container,
+                           {std::errc::no_such_process, what + " is in no container", ""});
+    return sd_bus_reply_method_return(call, "o", container_path(name).c_str());
 }
 
 // Handlers.
@@ -74,23 +82,21 @@ int on_get_by_pid(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept 
     std::uint32_t pid = 0;
     if (const int r = sd_bus_message_read(call, "u", &pid); r < 0)
         return r;
-    const std::string name = container_of_process(static_cast<pid_t>(pid));
-    if (name.empty() || actions_of(userdata).registry().find(name) == nullptr)
-        return reply_error(call, error_name::no_such_container,
-                           {std::errc::no_such_process, "process " + std::to_string(pid) + " is in no container", ""});
-    return sd_bus_reply_method_return(call, "o", container_path(name).c_str());
+    return reply_path(call, userdata, container_of_process(static_cast<pid_t>(pid)), "process " + std::to_string(pid));
 }
 
-int on_start(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
-    return act(call, userdata, &Actions::start);
+int on_get_by_unit(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    std::string unit;
+    if (const int r = read_name(call, unit); r < 0)
+        return r;
+    return reply_path(call, userdata, systemd::container_of(unit), "unit '" + printable(unit) + "'");
 }
 
-int on_stop(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
-    return act(call, userdata, &Actions::stop);
-}
-
-int on_restart(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
-    return act(call, userdata, &Actions::restart);
+int on_get_by_cgroup(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    std::string cgroup;
+    if (const int r = read_name(call, cgroup); r < 0)
+        return r;
+    return reply_path(call, userdata, activation::container_of_cgroup(cgroup), "cgroup '" + printable(cgroup) + "'");
 }
 
 int on_kill(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
@@ -101,10 +107,6 @@ int on_kill(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
     if (auto good = check_container_name(name); !good)
         return reply_error(call, error_name::bad_input, good.error());
     return actions_of(userdata).kill(call, name, whom, signal);
-}
-
-int on_exec(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
-    return act(call, userdata, &Actions::exec);
 }
 
 int get_version(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void*, sd_bus_error*) noexcept {
@@ -127,17 +129,39 @@ const sd_bus_vtable vtable[] = {
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("GetContainerByPID", SD_BUS_ARGS("u", pid), SD_BUS_RESULT("o", container), on_get_by_pid,
                             SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("StartContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on_start,
+    SD_BUS_METHOD_WITH_ARGS("GetContainerByUnit", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("o", container), on_get_by_unit,
                             SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("StopContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on_stop,
+    SD_BUS_METHOD_WITH_ARGS("GetContainerByCGroup", SD_BUS_ARGS("s", cgroup), SD_BUS_RESULT("o", container),
+                            on_get_by_cgroup, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("StartContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::start>,
                             SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD_WITH_ARGS("RestartContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on_restart,
+    SD_BUS_METHOD_WITH_ARGS("StopContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::stop>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("RestartContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::restart>,
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("KillContainer", SD_BUS_ARGS("s", name, "s", whom, "i", signal), SD_BUS_NO_RESULT, on_kill,
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS(
         "Exec", SD_BUS_ARGS("s", name, "as", argv, "a{sv}", options, "h", stdin_fd, "h", stdout_fd, "h", stderr_fd),
-        SD_BUS_RESULT("i", status), on_exec, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_RESULT("i", status), on<&Actions::exec>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("PauseContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::pause>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("ResumeContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::resume>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("WaitContainer", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", state, "i", code, "i", status),
+                            on<&Actions::wait>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("SetContainerProperties", SD_BUS_ARGS("s", name, "b", runtime, "a{sv}", properties),
+                            SD_BUS_NO_RESULT, on<&Actions::set_properties>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("GetContainerStats", SD_BUS_ARGS("s", name), SD_BUS_RESULT("a{sv}", stats),
+                            on<&Actions::stats>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("GetContainerProcesses", SD_BUS_ARGS("s", name), SD_BUS_RESULT("au", pids),
+                            on<&Actions::processes>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("CopyToContainer", SD_BUS_ARGS("s", name, "s", path, "h", data_fd, "a{sv}", options),
+                            SD_BUS_NO_RESULT, on<&Actions::copy_to>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("CopyFromContainer", SD_BUS_ARGS("s", name, "s", path, "h", data_fd), SD_BUS_NO_RESULT,
+                            on<&Actions::copy_from>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("BindMountContainer", SD_BUS_ARGS("s", name, "s", source, "s", target, "a{sv}", options),
+                            SD_BUS_NO_RESULT, on<&Actions::bind_mount>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_SIGNAL_WITH_ARGS("ContainerNew", SD_BUS_ARGS("s", name, "o", container), 0),
     SD_BUS_SIGNAL_WITH_ARGS("ContainerRemoved", SD_BUS_ARGS("s", name, "o", container), 0),
     SD_BUS_SIGNAL_WITH_ARGS("ContainerStateChanged", SD_BUS_ARGS("s", name, "s", state), 0),

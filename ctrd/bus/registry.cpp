@@ -45,7 +45,7 @@ void Registry::read_declared(const std::string& name) {
     if (!is_container_name(name))
         return;
     const Container* known = find(name);
-    Container container{name, declaration_of(name), known != nullptr ? known->unit : unit(name)};
+    Container container{name, declaration_of(name), known != nullptr ? known->unit : at_rest(name, unit(name))};
     update(std::move(container));
 }
 
@@ -72,6 +72,28 @@ systemd::UnitFacts Registry::unit(const std::string& name) const {
         return container->unit;
     const auto at = unlisted_.find(name);
     return at == unlisted_.end() ? systemd::UnitFacts{} : at->second;
+}
+
+/// From before systemd forgot the unit, or, if that was before our time, from what ctr-run has left.
+systemd::UnitFacts Registry::at_rest(const std::string& name, const systemd::UnitFacts& last) const {
+    systemd::UnitFacts facts = last;
+    if (facts.active != "inactive" || facts.main_code != 0)
+        return facts;
+    if (const auto text = read_file(folder_ + "/" + name + "/ended", 64)) {
+        const auto end = parse_end(*text);
+        facts.main_code = end.code;
+        facts.main_status = end.status;
+    }
+    return facts;
+}
+
+void Registry::unit_unloaded(const std::string& name) {
+    const systemd::UnitFacts last = unit(name);
+    systemd::UnitFacts facts;
+    facts.main_code = last.main_code;
+    facts.main_status = last.main_status;
+    facts.inactive_enter = last.inactive_enter;
+    set_unit(name, at_rest(name, facts));
 }
 
 void Registry::set_unit(const std::string& name, const systemd::UnitFacts& facts) {

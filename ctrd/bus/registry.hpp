@@ -35,7 +35,8 @@ public:
     void read_all_declared();
 
     void set_unit(const std::string& name, const systemd::UnitFacts& facts);
-    void unit_unloaded(const std::string& name) { set_unit(name, {}); }
+    /// systemd has forgotten it; how it ended last is remembered.
+    void unit_unloaded(const std::string& name);
 
     /// The listed ones.
     [[nodiscard]] const Containers& containers() const { return containers_; }
@@ -49,6 +50,7 @@ public:
 
 private:
     void update(Container container);
+    systemd::UnitFacts at_rest(const std::string& name, const systemd::UnitFacts& last) const;
     std::optional<Declaration> declaration_of(const std::string& name) const;
 
     std::string folder_;

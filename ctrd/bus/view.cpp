@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <charconv>
 #include <csignal>
 
 namespace ctrd::bus {
@@ -86,7 +87,7 @@ Result<Declaration> parse_declaration(std::string_view config_json) {
 
 const char* state_of(const systemd::UnitFacts& unit) {
     if (unit.active == "active" || unit.active == "reloading")
-        return "running";
+        return unit.freezer == "frozen" ? "paused" : "running";
     if (unit.active == "activating")
         return "starting";
     if (unit.active == "deactivating")
@@ -94,25 +95,43 @@ const char* state_of(const systemd::UnitFacts& unit) {
     return unit.active == "failed" ? "failed" : "stopped";
 }
 
+bool is_up(const systemd::UnitFacts& unit) { return unit.active == "active" || unit.active == "reloading"; }
+
 pid_t leader_of(const systemd::UnitFacts& unit) {
-    const std::string_view state = state_of(unit);
-    return state == "running" || state == "stopping" ? static_cast<pid_t>(unit.main_pid) : 0;
+    return is_up(unit) || unit.active == "deactivating" ? static_cast<pid_t>(unit.main_pid) : 0;
 }
 
 std::uint64_t since_of(const systemd::UnitFacts& unit) {
     const std::string_view state = state_of(unit);
-    if (state == "running")
+    if (is_up(unit))
         return unit.active_enter;
     if (state == "starting")
         return unit.inactive_exit;
     return state == "stopping" ? unit.active_exit : unit.inactive_enter;
 }
 
+EndFacts parse_end(std::string_view text) {
+    const auto space = text.find(' ');
+    const std::string_view code = text.substr(0, space);
+    std::string status{space == std::string_view::npos ? "" : text.substr(space + 1)};
+    while (status.ends_with('\n'))
+        status.pop_back();
+    if (code == "exited") {
+        int number = 0;
+        const auto [end, err] = std::from_chars(status.data(), status.data() + status.size(), number);
+        return err == std::errc{} ? EndFacts{CLD_EXITED, number} : EndFacts{};
+    }
+    const auto signal = parse_signal(status);
+    if (!signal || (code != "killed" && code != "dumped"))
+        return {};
+    return {code == "killed" ? CLD_KILLED : CLD_DUMPED, *signal};
+}
+
 bool is_listed(const Container& container) {
     if (container.declared)
         return true;
     const std::string_view state = state_of(container.unit);
-    return state == "running" || state == "starting" || state == "stopping";
+    return state != "stopped" && state != "failed";
 }
 
 Error start_failure(const std::string& name, std::string_view job, const systemd::UnitFacts& unit) {

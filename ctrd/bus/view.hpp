@@ -50,14 +50,25 @@ struct Container {
     systemd::UnitFacts unit{};
 };
 
-/// "stopped", "starting", "running", "stopping" or "failed".
+/// "stopped", "starting", "running", "paused", "stopping" or "failed".
 const char* state_of(const systemd::UnitFacts& unit);
+
+/// It runs, paused or not.
+bool is_up(const systemd::UnitFacts& unit);
 
 /// The payload's first process; 0 when there is none. While a unit starts its main process may be ctr-run still.
 pid_t leader_of(const systemd::UnitFacts& unit);
 
 /// When it came into its state: CLOCK_REALTIME, microseconds; 0 where systemd does not know it.
 std::uint64_t since_of(const systemd::UnitFacts& unit);
+
+/// How a first process ended, as waitid(2) has it.
+struct EndFacts {
+    std::int32_t code{0}; // CLD_*; 0: not known
+    std::int32_t status{0};
+};
+/// "exited 7", "killed TERM": what ctr-run leaves at a container's end.
+EndFacts parse_end(std::string_view text);
 
 /// Declared, or alive all the same.
 bool is_listed(const Container& container);

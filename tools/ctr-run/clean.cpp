@@ -7,6 +7,7 @@
 #include "ctrd/activation/starts.hpp"
 #include "ctrd/activation/stop_mark.hpp"
 #include "ctrd/activation/traffic.hpp"
+#include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
 #include "tools/ctr-run/unit.hpp"
 
@@ -71,6 +72,7 @@ void pause_after_failure(const std::string& name, const std::vector<UniqueFd>& l
 } // namespace
 
 Result<void> clean(const std::string& name) {
+    tell_ended(name);
     const auto listeners = take_listeners(name);
     // What came in while it ran is not what the next start is for.
     if (const auto record = activation::read_record(name); record && record->socket_cgroup != 0) [[maybe_unused]]

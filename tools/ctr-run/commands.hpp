@@ -20,6 +20,8 @@ Result<void> stop(const std::string& name);
 Result<void> clean(const std::string& name);
 /// The exit code.
 int exec(const std::string& name);
+/// Mounts a file or folder of the host in a running container; what the request on descriptor 3 says.
+Result<void> bind(const std::string& name);
 
 /// To stderr, which is the journal, as an error there; with the hint on a line of its own.
 void print_error(const std::string& name, const Error& error);

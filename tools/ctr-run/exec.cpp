@@ -3,7 +3,6 @@
 #include "tools/ctr-run/exec.hpp"
 
 #include "config/users.hpp"
-#include "ctrd/activation/late_bind.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/base/rooted.hpp"
@@ -11,6 +10,7 @@
 #include "ctrd/runtime/container.hpp"
 #include "tools/ctr-run/commands.hpp"
 #include "tools/ctr-run/declared.hpp"
+#include "tools/ctr-run/leader.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -29,19 +29,6 @@ constexpr int console_fd = 4;
 constexpr std::size_t largest_request = 1U << 20;
 constexpr std::size_t largest_user_file = 4U << 20;
 constexpr auto start_timeout = 30s;
-
-Error container_gone() { return os_error(ESRCH, "the container that this was meant for has ended"); }
-
-/// The pid in the request was read by ctrd a moment ago; by now it could be any process of the host.
-Result<void> check_leader(const std::string& name, const ExecRequest& request) {
-    const auto started = start_time(request.leader);
-    if (!started || *started != request.leader_start)
-        return fail(container_gone());
-    const std::string cgroup = TRY(cgroup_of(request.leader));
-    if (activation::container_of_cgroup(cgroup) != name)
-        return fail(bad_input("process " + std::to_string(request.leader) + " is not one of this container"));
-    return {};
-}
 
 /// Of the rootfs as the container sees it. Absent: empty.
 Result<std::string> user_file(int root, const std::string& path) {
@@ -111,11 +98,7 @@ Result<int> run(const std::string& name) {
     const std::string text = TRY(read_all(file.get(), largest_request).context("request"));
     const ExecRequest request = TRY(parse_exec_request(text));
     file = UniqueFd{};
-    // Opened first, checked second: from here on the number can't become somebody else's unnoticed.
-    const auto leader = open_pidfd(request.leader);
-    if (!leader)
-        return fail(container_gone());
-    TRY_VOID(check_leader(name, request));
+    const UniqueFd leader = TRY(open_leader(name, request.leader, request.leader_start));
     const Declared declared = TRY(load_declared(name));
     const plan::ProcessPlan process = TRY(make_plan(declared.spec, request));
     UniqueFd console{request.terminal ? console_fd : -1};
@@ -123,7 +106,7 @@ Result<int> run(const std::string& name) {
         return fail(os_error(errno, "a terminal was asked for without a console socket on descriptor 4"));
     runtime::ExecOptions options;
     options.console_socket = console.get();
-    const auto started = TRY(runtime::exec_in(request.leader, leader->get(), process, options, start_timeout));
+    const auto started = TRY(runtime::exec_in(request.leader, leader.get(), process, options, start_timeout));
     console = UniqueFd{};
     return await_end(started, sigterm.get());
 }

@@ -12,9 +12,9 @@ namespace ctrd::run {
 namespace {
 
 constexpr const char* usage =
-    "usage: ctr-run start|stop|clean|exec NAME\n"
+    "usage: ctr-run start|stop|clean|exec|bind NAME\n"
     "\n"
-    "start, stop and clean are run by systemd for ctr@NAME.service, exec by ctrd.\n"
+    "start, stop and clean are run by systemd for ctr@NAME.service, exec and bind by ctrd.\n"
     "Exit codes: 0 done; 1 it could not be done, the reason is on stderr; 2 wrong usage.\n"
     "exec: the process's own, 128+N for signal N, 125 it was not run, 126 it can't be, 127 it was not found.\n";
 
@@ -57,6 +57,15 @@ int run_other(const std::string& name, Result<void> (*verb)(const std::string&))
     return failed;
 }
 
+/// ctrd tells the caller what is on stderr.
+int run_bind(const std::string& name) {
+    const auto done = bind(name);
+    if (done)
+        return ok;
+    std::fputs(to_text(done.error()).c_str(), stderr);
+    return failed;
+}
+
 } // namespace
 
 void print_error(const std::string& name, const Error& error) { print("<3>", name, error); }
@@ -66,7 +75,7 @@ void print_warning(const std::string& name, const Error& error) { print("<4>", n
 int run(int argc, char** argv) {
     const std::string_view verb = argc == 3 ? argv[1] : "";
     const std::string name = argc == 3 ? argv[2] : "";
-    if (verb != "start" && verb != "stop" && verb != "clean" && verb != "exec") {
+    if (verb != "start" && verb != "stop" && verb != "clean" && verb != "exec" && verb != "bind") {
         std::fputs(usage, stderr);
         return bad_usage;
     }
@@ -84,6 +93,8 @@ int run(int argc, char** argv) {
         return run_start(name);
     if (verb == "exec")
         return exec(name);
+    if (verb == "bind")
+        return run_bind(name);
     return run_other(name, verb == "stop" ? stop : clean);
 }
 

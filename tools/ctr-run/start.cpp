@@ -13,6 +13,7 @@
 #include "ctrd/plan/plan.hpp"
 #include "ctrd/runtime/cgroup.hpp"
 #include "ctrd/runtime/container.hpp"
+#include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/exec_stop.hpp"
 #include "tools/ctr-run/ready.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
@@ -194,6 +195,7 @@ void Start::complete() {
     completed_ = true;
     container_->release();
     watch_.lap("tell systemd that it is ready");
+    tell_started(name_, container_->pid()); // a journal that is busy makes nobody wait but us
     // With nothing to answer ctrd also hears of the container from systemd.
     if (!notify_fd_) [[maybe_unused]]
         auto handed = hand_over();
