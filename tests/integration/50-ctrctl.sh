@@ -131,7 +131,7 @@ check_equal "and it all runs as before" running "$(field web state)"
 completed() { # WORD...: what completes the last one
     bash -c '. /usr/share/bash-completion/completions/ctrctl; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ctrctl; printf "%s\n" "${COMPREPLY[@]}" | sort | paste -sd " "' complete "$@"
 }
-check_equal "a verb is completed" "start status stop" "$(completed ctrctl st)"
+check_equal "a verb is completed" "start stats status stop" "$(completed ctrctl st)"
 check_equal "a container's name is completed" "web" "$(completed ctrctl stop w)"
 check_equal "an option's value is completed" "leader" "$(completed ctrctl kill --whom l)"
 for verb in $(completed ctrctl "" | tr ' ' '\n' | grep -v ^-); do

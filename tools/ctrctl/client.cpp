@@ -228,8 +228,7 @@ Failure Client::explain(const sd_bus_error& error, const std::string& doing, con
     if (one_of(kind, {"org.freedesktop.DBus.Error.AccessDenied", "io.ctrd1.Error.AccessDenied"}))
         return {exit_denied,
                 {std::errc::permission_denied, doing + ": permission denied",
-                 "run it as root, or let polkit allow this user the action io.ctrd1.manage-containers "
-                 "(for exec: io.ctrd1.exec)"}};
+                 "run it as root, or let polkit allow it to this user: io.ctrd1(5) says which action it is"}};
     if (kind == "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired")
         return {exit_denied,
                 {std::errc::permission_denied, doing + ": permission denied: polkit wants an administrator's password",
@@ -237,7 +236,9 @@ Failure Client::explain(const sd_bus_error& error, const std::string& doing, con
     if (kind == "io.ctrd1.Error.BadInput" || kind == "org.freedesktop.DBus.Error.InvalidArgs")
         return {exit_bad_input, bad_input(text)};
     if (kind == "io.ctrd1.Error.NotRunning")
-        return {exit_failure, bad_input(text, "start it first: 'ctrctl start " + name + "'")};
+        return {exit_failure, bad_input(text, text.find("is paused") != std::string::npos
+                                                  ? "let it go on: 'ctrctl resume " + name + "'"
+                                                  : "start it first: 'ctrctl start " + name + "'")};
     if (kind == "io.ctrd1.Error.StartFailed")
         return {exit_failure, bad_input(text, "'ctrctl logs " + name + "' shows why")};
     if (was_undelivered(kind))
@@ -298,6 +299,8 @@ Outcome<void> Client::on_container(const char* method, const std::string& name) 
     const std::string verb = std::string_view{method}.starts_with("Start")     ? "start"
                              : std::string_view{method}.starts_with("Stop")    ? "stop"
                              : std::string_view{method}.starts_with("Restart") ? "restart"
+                             : std::string_view{method}.starts_with("Pause")   ? "pause"
+                             : std::string_view{method}.starts_with("Resume")  ? "resume"
                                                                                : "find";
     const auto add_name = [&](sd_bus_message* m) { return sd_bus_message_append(m, "s", name.c_str()); };
     auto reply =

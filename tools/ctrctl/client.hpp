@@ -4,11 +4,13 @@
 
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/polkit_agent.hpp"
+#include "tools/ctrctl/settings.hpp"
 
 #include <systemd/sd-bus.h>
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,6 +62,25 @@ struct Details {
     std::int32_t main_status{0};
 };
 
+/// How a container's last run ended.
+struct End {
+    std::int32_t code{0}; // CLD_*
+    std::int32_t status{0};
+};
+
+/// What GetContainerStats says: counts, bytes and microseconds, and shares in per cent.
+struct Use {
+    std::map<std::string, std::uint64_t, std::less<>> numbers{};
+    std::map<std::string, double, std::less<>> shares{};
+};
+
+/// How something is copied into a container.
+struct CopyWay {
+    std::string name{}; // what it is called if the target is a folder
+    bool single{false}; // one file's bytes, not tar
+    std::uint32_t mode{0644};
+};
+
 enum class Again { yes, only_if_undelivered };
 
 class Client {
@@ -69,9 +90,19 @@ public:
 
     Outcome<std::vector<Row>> list();
     Outcome<Details> details(const std::string& name);
-    /// StartContainer, StopContainer, RestartContainer, GetContainer.
+    /// StartContainer, StopContainer, RestartContainer, PauseContainer, ResumeContainer, GetContainer.
     Outcome<void> on_container(const char* method, const std::string& name);
     Outcome<void> kill(const std::string& name, const std::string& whom, int signal);
+
+    // client_live.cpp
+    Outcome<End> wait(const std::string& name);
+    Outcome<void> set_properties(const std::string& name, bool runtime, const std::vector<Setting>& settings);
+    Outcome<Use> use(const std::string& name);
+    Outcome<std::vector<std::uint32_t>> processes(const std::string& name);
+    Outcome<void> bind_mount(const std::string& name, const std::string& source, const std::string& target,
+                             bool read_only, bool make_target);
+    Outcome<void> copy_to(const std::string& name, const std::string& path, int data, const CopyWay& way);
+    Outcome<void> copy_from(const std::string& name, const std::string& path, int data);
 
     /// A method call to the manager, not sent yet.
     Outcome<Message> new_call(const char* method);

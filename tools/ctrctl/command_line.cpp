@@ -141,6 +141,11 @@ private:
     void add_looking();
     void add_control(const char* name, const char* help);
     void add_kill();
+    void add_live();
+    void add_files();
+    void add_use();
+    void add_show();
+    void add_events();
     void add_exec();
     void add_logs();
     void add_run();
@@ -155,6 +160,13 @@ private:
     StatusOptions status_{};
     TimingOptions timing_{};
     ControlOptions control_{};
+    WaitOptions wait_{};
+    SetOptions set_{};
+    BindOptions bind_{};
+    CpOptions cp_{};
+    UseOptions use_{};
+    ShowOptions show_{};
+    EventsOptions events_{};
     ExecOptions exec_{};
     LogsOptions logs_{};
     RunOptions run_{};
@@ -171,7 +183,14 @@ Parser::Parser() {
     add_control("start", "Start containers; returns when they are ready");
     add_control("stop", "Stop containers; returns when they have ended. A socket goes on listening");
     add_control("restart", "Stop and start containers");
+    add_control("pause", "Stop all processes of containers where they are");
+    add_control("resume", "Let the processes of paused containers go on");
     add_kill();
+    add_live();
+    add_files();
+    add_use();
+    add_show();
+    add_events();
     add_exec();
     add_logs();
     add_run();
@@ -204,6 +223,68 @@ void Parser::add_kill() {
     verb.add_option("--whom", control_.whom, "leader: the first process, all: every process")
         ->check(CLI::IsMember({"leader", "all"}))
         ->option_text("leader|all");
+}
+
+void Parser::add_live() {
+    CLI::App& wait = add("wait", "Wait until containers have ended; ends with the first one's exit code that is not 0");
+    wait.add_option("NAME", wait_.names, "container")->required();
+    CLI::App& set = add("set", "Change limits, at once and for good");
+    set.add_option("NAME", set_.name, "container")->required();
+    set.add_option("KEY=VALUE", set_.assignments, "as in [resources] of its file, such as memory-max=1G")->required();
+    set.add_flag("--runtime", set_.runtime, "until the next boot only");
+    add_ask(set, set_.no_ask_password);
+}
+
+void Parser::add_files() {
+    CLI::App& cp = add("cp", "Copy a file or folder into a running container, or out of one");
+    cp.add_option("SOURCE", cp_.source, "PATH, or CONTAINER:PATH")->required();
+    cp.add_option("TARGET", cp_.target, "CONTAINER:PATH, or PATH")->required();
+    add_ask(cp, cp_.no_ask_password);
+    CLI::App& bind = add("bind", "Mount a file or folder of the host in a running container, until it ends");
+    bind.add_option("NAME", bind_.name, "container")->required();
+    bind.add_option("SOURCE", bind_.source, "absolute path on the host")->required();
+    bind.add_option("TARGET", bind_.target, "absolute path in the container; the same if not given");
+    bind.add_flag("--read-only", bind_.read_only, "the container can't write to it");
+    bind.add_flag("--mkdir", bind_.make_target, "make the target if it is not there");
+    add_ask(bind, bind_.no_ask_password);
+}
+
+void Parser::add_use() {
+    CLI::App& stats = add("stats", "Show what running containers use (all, if none is named)");
+    stats.add_option("NAME", use_.names, "container");
+    add_json(stats, use_.json);
+    CLI::App& top = add("top", "Show what running containers use, again and again");
+    top.add_option("NAME", use_.names, "container");
+    top.add_option("-d,--delay", use_.delay, "seconds between two looks")
+        ->capture_default_str()
+        ->option_text("SECONDS");
+    top.add_option("-n,--iterations", use_.rounds, "end after N looks")->option_text("N");
+    CLI::App& ps = add("ps", "List the processes of a running container");
+    ps.add_option("NAME", use_.names, "container")->required()->expected(1);
+    add_json(ps, use_.json);
+}
+
+void Parser::add_show() {
+    CLI::App& show = add("show", "Show properties of containers, for scripts");
+    show.add_option("NAME", show_.names, "container")->required();
+    show.add_option("-p,--property", show_.properties, "only this property; may be repeated")
+        ->allow_extra_args(false)
+        ->option_text("NAME");
+    show.add_flag("--value", show_.value, "without the properties' names");
+    CLI::App& cat = add("cat", "Show the files that declare containers, drop-ins too");
+    cat.add_option("NAME", show_.names, "container")->required();
+}
+
+void Parser::add_events() {
+    CLI::App& verb = add("events", "Show when containers started, ended, ..., from the journal");
+    verb.add_option("NAME", events_.names, "container");
+    verb.add_flag("-f,--follow", events_.follow, "go on with what happens from now on");
+    verb.add_option("-n,--lines", events_.lines, "only the last N events")->check(check_count)->option_text("N");
+    verb.add_option("--since", events_.since, "from this time on, such as 'today' or '-1h'")->option_text("TIME");
+    verb.add_option("--until", events_.until, "up to this time")->option_text("TIME");
+    verb.add_option("--after-cursor", events_.after_cursor, "go on after the event with this cursor")
+        ->option_text("CURSOR");
+    add_json(verb, events_.json);
 }
 
 void Parser::add_exec() {
@@ -271,11 +352,14 @@ Outcome<Command> Parser::chosen() {
             return std::unexpected{std::move(command).error()};
         (name == "exec" ? exec_.command : run_.command) = std::move(*command);
     }
-    control_.verb = name;
+    control_.verb = use_.verb = show_.verb = name;
     const std::pair<std::string_view, std::function<Command()>> verbs[] = {
         {"list", [&] { return list_; }},   {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
         {"logs", [&] { return logs_; }},   {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
-        {"apply", [&] { return apply_; }}, {"timing", [&] { return timing_; }},
+        {"apply", [&] { return apply_; }}, {"wait", [&] { return wait_; }},     {"set", [&] { return set_; }},
+        {"bind", [&] { return bind_; }},   {"cp", [&] { return cp_; }},         {"stats", [&] { return use_; }},
+        {"top", [&] { return use_; }},     {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
+        {"cat", [&] { return show_; }},    {"events", [&] { return events_; }}, {"timing", [&] { return timing_; }},
     };
     for (const auto& [known, options] : verbs)
         if (known == name)

@@ -1,4 +1,4 @@
-// start, stop, restart and kill.
+// start, stop, restart, pause, resume and kill.
 #include "tools/ctrctl/client.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/output.hpp"
@@ -44,9 +44,11 @@ int kill(const ControlOptions& options) {
 int control(const ControlOptions& options) {
     if (options.verb == "kill")
         return kill(options);
-    const char* method = options.verb == "start"  ? "StartContainer"
-                         : options.verb == "stop" ? "StopContainer"
-                                                  : "RestartContainer";
+    const char* method = options.verb == "start"    ? "StartContainer"
+                         : options.verb == "stop"   ? "StopContainer"
+                         : options.verb == "pause"  ? "PauseContainer"
+                         : options.verb == "resume" ? "ResumeContainer"
+                                                    : "RestartContainer";
     return for_each_name(options,
                          [&](Client& client, const std::string& name) { return client.on_container(method, name); });
 }

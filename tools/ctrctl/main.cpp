@@ -14,6 +14,13 @@ struct Run {
     int operator()(const ListOptions& options) const { return list(options); }
     int operator()(const StatusOptions& options) const { return status(options); }
     int operator()(const ControlOptions& options) const { return control(options); }
+    int operator()(const WaitOptions& options) const { return wait(options); }
+    int operator()(const SetOptions& options) const { return set(options); }
+    int operator()(const BindOptions& options) const { return bind(options); }
+    int operator()(const CpOptions& options) const { return cp(options); }
+    int operator()(const UseOptions& options) const { return use(options); }
+    int operator()(const ShowOptions& options) const { return show(options); }
+    int operator()(const EventsOptions& options) const { return events(options); }
     int operator()(const ExecOptions& options) const { return exec(options); }
     int operator()(const LogsOptions& options) const { return logs(options); }
     int operator()(const RunOptions& options) const { return run(options); }

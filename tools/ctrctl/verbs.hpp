@@ -2,6 +2,7 @@
 // returns ctrctl's exit code.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -26,7 +27,7 @@ struct TimingOptions {
 };
 int timing(const TimingOptions& options);
 
-/// start, stop, restart and kill.
+/// start, stop, restart, pause, resume and kill.
 struct ControlOptions {
     std::string verb{};
     std::vector<std::string> names{};
@@ -35,6 +36,57 @@ struct ControlOptions {
     std::string whom{"leader"};    // of kill
 };
 int control(const ControlOptions& options);
+
+struct WaitOptions {
+    std::vector<std::string> names{};
+};
+int wait(const WaitOptions& options);
+
+struct SetOptions {
+    std::string name{};
+    std::vector<std::string> assignments{};
+    bool runtime{false}, no_ask_password{false};
+};
+int set(const SetOptions& options);
+
+struct BindOptions {
+    std::string name{}, source{}, target{};
+    bool read_only{false}, make_target{false}, no_ask_password{false};
+};
+int bind(const BindOptions& options);
+
+struct CpOptions {
+    std::string source{}, target{};
+    bool no_ask_password{false};
+};
+int cp(const CpOptions& options);
+
+/// stats, top and ps.
+struct UseOptions {
+    std::string verb{};
+    std::vector<std::string> names{}; // none: all that run
+    std::string json{"off"};
+    std::uint32_t rounds{0}; // of top; 0: until it is ended
+    std::string delay{"2"};  // of top; seconds
+};
+int use(const UseOptions& options);
+
+/// show and cat.
+struct ShowOptions {
+    std::string verb{};
+    std::vector<std::string> names{};
+    std::vector<std::string> properties{}; // of show; none: all
+    bool value{false};                     // of show: without the names
+};
+int show(const ShowOptions& options);
+
+struct EventsOptions {
+    std::vector<std::string> names{}; // none: all
+    std::string since{}, until{}, lines{}, after_cursor{};
+    std::string json{"off"};
+    bool follow{false};
+};
+int events(const EventsOptions& options);
 
 struct ExecOptions {
     std::string name{}, user{}, directory{};
@@ -76,7 +128,8 @@ struct Answer {
 };
 
 /// One command line, understood.
-using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, ExecOptions, LogsOptions, RunOptions,
+using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions,
+                             CpOptions, UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions,
                              CheckOptions, ApplyOptions, TimingOptions>;
 
 } // namespace ctrd::ctl
