@@ -1,0 +1,249 @@
+#include "ctrd/image/ingest.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/image/hasher.hpp"
+#include "ctrd/image/json.hpp"
+#include "ctrd/image/settle.hpp"
+
+#include <fcntl.h>
+
+#include <atomic>
+#include <cerrno>
+#include <ctime>
+#include <mutex>
+#include <thread>
+
+namespace ctrd::image {
+namespace {
+
+constexpr unsigned at_a_time = 2;
+
+/// One image on its way.
+class Ingest {
+public:
+    Ingest(const Store& store, const Workspace& workspace, std::vector<LayerSource> layers,
+           std::vector<Digest> diff_ids, const IngestOptions& options)
+        : store_{store}, workspace_{workspace}, layers_{std::move(layers)}, diff_ids_{std::move(diff_ids)},
+          chain_{chain_ids(diff_ids_)}, options_{options}, results_(layers_.size()) {}
+
+    /// All layers whole, settled and in the store; nothing names them yet.
+    Result<void> run() {
+        {
+            std::vector<std::jthread> threads;
+            for (unsigned i = 0; i < std::min<std::size_t>(at_a_time, layers_.size()); ++i)
+                threads.emplace_back([this] { work(); });
+        }
+        if (error_)
+            return fail(std::move(*error_));
+        if (diff_ids_.empty()) {
+            for (const auto& result : results_)
+                diff_ids_.push_back(result->diff_id);
+            chain_ = chain_ids(diff_ids_);
+        }
+        TRY_VOID(settle_all());
+        TRY_VOID(store_.sync());
+        for (std::size_t i = 0; i < layers_.size(); ++i)
+            if (trees_made_[i])
+                TRY_VOID(store_.keep_layer(workspace_, tree_name(i), chain_[i]));
+        return {};
+    }
+
+    [[nodiscard]] const std::vector<Digest>& diff_ids() const { return diff_ids_; }
+    [[nodiscard]] const LayerResult& result(std::size_t i) const { return *results_[i]; }
+    [[nodiscard]] std::size_t size() const { return layers_.size(); }
+
+private:
+    static std::string tree_name(std::size_t i) { return "tree-" + std::to_string(i); }
+
+    void work() {
+        for (std::size_t i = next_++; i < layers_.size() && !stop_; i = next_++) {
+            auto done = one_layer(i);
+            if (done)
+                continue;
+            const std::lock_guard lock{mutex_};
+            if (!error_)
+                error_ = std::move(done)
+                             .context("layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size()))
+                             .error();
+            stop_ = true;
+        }
+    }
+
+    void tell(std::size_t i, Progress::State state, std::uint64_t bytes) {
+        if (!options_.progress)
+            return;
+        const auto& blob = layers_[i].blob;
+        const std::lock_guard lock{mutex_};
+        options_.progress({i, layers_.size(), state, blob ? blob->digest.text() : "", bytes, blob ? blob->size : 0});
+    }
+
+    Result<void> one_layer(std::size_t i) {
+        const auto& blob = layers_[i].blob;
+        const bool has_layer = !chain_.empty() && store_.has_layer(chain_[i]);
+        const bool has_blob = blob && store_.has_blob(blob->digest);
+        if (has_layer && has_blob) {
+            results_[i] = LayerResult{blob->digest, diff_ids_[i], blob->size};
+            tell(i, Progress::State::shared, blob->size);
+            return {};
+        }
+        const LayerInput input = has_blob ? LayerInput{TRY(store_.open_blob(blob->digest))} : TRY(layers_[i].open());
+        UniqueFd copy;
+        UniqueFd tree;
+        const std::string copy_name = "blob-" + std::to_string(i);
+        if (!has_blob)
+            copy = TRY(workspace_.new_file(copy_name));
+        if (!has_layer)
+            tree = TRY(workspace_.new_folder(tree_name(i)));
+        LayerJob job{input, blob, {}, copy ? copy.get() : -1, tree ? tree.get() : -1, options_.limits, {}};
+        if (!diff_ids_.empty())
+            job.diff_id = diff_ids_[i];
+        std::uint64_t told = 0;
+        job.progress = [this, i, &told](std::uint64_t bytes) {
+            if (bytes - told < (1U << 20))
+                return;
+            told = bytes;
+            tell(i, Progress::State::working, bytes);
+        };
+        results_[i] = TRY(unpack_layer(job));
+        if (tree)
+            trees_made_[i] = 1;
+        // At once, so that whoever is interrupted has not fetched it in vain.
+        if (copy) {
+            if (::fdatasync(copy.get()) < 0)
+                return fail(os_error(errno, "cannot write a blob"));
+            TRY_VOID(store_.keep_blob(workspace_, copy_name, results_[i]->blob));
+        }
+        tell(i, Progress::State::done, results_[i]->size);
+        return {};
+    }
+
+    Result<void> settle_all() {
+        std::vector<UniqueFd> lowers; // the uppermost first
+        for (std::size_t i = 0; i < layers_.size(); ++i) {
+            UniqueFd tree = trees_made_[i] ? TRY(open_at(workspace_.folder(), tree_name(i), O_RDONLY | O_DIRECTORY))
+                                           : TRY(store_.open_layer(chain_[i]));
+            if (trees_made_[i])
+                TRY_VOID(settle(tree.get(), results_[i]->debts, lowers)
+                             .context("layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size())));
+            lowers.insert(lowers.begin(), std::move(tree));
+        }
+        return {};
+    }
+
+    const Store& store_;
+    const Workspace& workspace_;
+    std::vector<LayerSource> layers_;
+    std::vector<Digest> diff_ids_, chain_;
+    const IngestOptions& options_;
+    std::vector<std::optional<LayerResult>> results_;
+    std::vector<char> trees_made_ = std::vector<char>(layers_.size());
+    std::atomic<std::size_t> next_{0};
+    std::atomic<bool> stop_{false};
+    std::mutex mutex_{};
+    std::optional<Error> error_{};
+};
+
+std::string_view layer_type(const LayerResult& layer) {
+    switch (layer.compression) {
+    case Compression::gzip:
+        return media::oci_layer_gzip;
+    case Compression::zstd:
+        return media::oci_layer_zstd;
+    case Compression::none:
+        break;
+    }
+    return media::oci_layer;
+}
+
+Result<Image> with_made_manifest(const Store& store, const Workspace& workspace, const std::string& config_text,
+                                 const Ingest& ingest) {
+    const Digest config = TRY(store.write_document(workspace, config_text));
+    Manifest manifest{.media_type = std::string{media::oci_manifest},
+                      .config = {std::string{media::oci_config}, config, config_text.size()}};
+    for (std::size_t i = 0; i < ingest.size(); ++i)
+        manifest.layers.push_back(
+            {std::string{layer_type(ingest.result(i))}, ingest.result(i).blob, ingest.result(i).size});
+    return store.load(TRY(store.write_document(workspace, to_json(manifest))));
+}
+
+std::string now_text() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+std::string made_config(const Config& config, const Digest& diff_id) {
+    Json json{{"architecture", config.platform.architecture},
+              {"os", config.platform.os},
+              {"created", now_text()},
+              {"config", Json::object()},
+              {"rootfs", {{"type", "layers"}, {"diff_ids", {diff_id.text()}}}},
+              {"history", Json::array({{{"created", now_text()}, {"created_by", "ctrctl image import"}}})}};
+    if (!config.platform.variant.empty())
+        json["variant"] = config.platform.variant;
+    Json& process = json["config"];
+    if (!config.entrypoint.empty())
+        process["Entrypoint"] = config.entrypoint;
+    if (!config.command.empty())
+        process["Cmd"] = config.command;
+    if (!config.user.empty())
+        process["User"] = config.user;
+    if (!config.working_directory.empty())
+        process["WorkingDir"] = config.working_directory;
+    for (const auto& [name, value] : config.environment)
+        process["Env"].push_back(name + "=" + value);
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+} // namespace
+
+Result<Image> ingest(const Store& store, const Workspace& workspace, const Digest& digest,
+                     const std::string& manifest_text, const std::string& config_text,
+                     const std::function<Result<LayerInput>(const Descriptor&)>& open, const IngestOptions& options) {
+    if (digest_of(manifest_text, digest.algorithm()) != digest)
+        return fail(bad_input("the manifest is not '" + digest.text() + "'", "it was damaged or exchanged on its way"));
+    const Document document = TRY(parse_document(manifest_text).context("manifest '" + digest.text() + "'"));
+    const auto* manifest = std::get_if<Manifest>(&document);
+    if (manifest == nullptr)
+        return fail(bad_input("'" + digest.text() + "' is an index, not an image"));
+    const Digest& config_digest = manifest->config.digest;
+    if (config_text.size() != manifest->config.size ||
+        digest_of(config_text, config_digest.algorithm()) != config_digest)
+        return fail(
+            bad_input("the image's config is not what its manifest says", "it was damaged or exchanged on its way"));
+    const Config config = TRY(parse_config(config_text).context("the image's config"));
+    if (config.diff_ids.size() != manifest->layers.size())
+        return fail(bad_input("the image has " + std::to_string(manifest->layers.size()) +
+                              " layers, and its config says " + std::to_string(config.diff_ids.size())));
+    std::vector<LayerSource> layers;
+    for (const Descriptor& layer : manifest->layers)
+        layers.push_back({layer, [&open, &layer] { return open(layer); }});
+    Ingest one{store, workspace, std::move(layers), config.diff_ids, options};
+    TRY_VOID(one.run());
+    TRY(store.write_document(workspace, config_text, config_digest.algorithm()));
+    return store.load(TRY(store.write_document(workspace, manifest_text, digest.algorithm())));
+}
+
+Result<Image> ingest(const Store& store, const Workspace& workspace, const std::string& config_text,
+                     std::vector<LayerSource> layers, const IngestOptions& options) {
+    const Config config = TRY(parse_config(config_text).context("the image's config"));
+    if (config.diff_ids.size() != layers.size())
+        return fail(bad_input("the image's config and its list of layers do not fit each other"));
+    Ingest one{store, workspace, std::move(layers), config.diff_ids, options};
+    TRY_VOID(one.run());
+    return with_made_manifest(store, workspace, config_text, one);
+}
+
+Result<Image> ingest(const Store& store, const Workspace& workspace, Config config, LayerSource layer,
+                     const IngestOptions& options) {
+    std::vector<LayerSource> layers;
+    layers.push_back(std::move(layer));
+    Ingest one{store, workspace, std::move(layers), {}, options};
+    TRY_VOID(one.run());
+    return with_made_manifest(store, workspace, made_config(config, one.diff_ids().front()), one);
+}
+
+} // namespace ctrd::image

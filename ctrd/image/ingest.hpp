@@ -1,0 +1,45 @@
+// An image into the store, wherever it comes from: layers two at a time, everything checked, and no name before all
+// that it leads to is whole and on the disk.
+#pragma once
+
+#include "ctrd/image/store.hpp"
+#include "ctrd/image/unpack.hpp"
+
+namespace ctrd::image {
+
+/// One layer to come.
+struct LayerSource {
+    std::optional<Descriptor> blob{}; // none: unknown until it has been read
+    std::function<Result<LayerInput>()> open{};
+};
+
+struct Progress {
+    enum class State { waiting, working, done, shared };
+    std::size_t layer{0};
+    std::size_t layers{0};
+    State state{State::waiting};
+    std::string digest{}; // of the blob, where it is known
+    std::uint64_t bytes{0};
+    std::uint64_t total{0}; // 0: not known
+};
+/// Called by several threads, one at a time.
+using ProgressSink = std::function<void(const Progress&)>;
+
+struct IngestOptions {
+    LayerLimits limits{};
+    ProgressSink progress{};
+};
+
+/// With a manifest: the image is exactly that one. Both texts are hashed again, whatever the caller has done.
+/// `open`: of the layers in the manifest's order.
+Result<Image> ingest(const Store& store, const Workspace& workspace, const Digest& digest,
+                     const std::string& manifest_text, const std::string& config_text,
+                     const std::function<Result<LayerInput>(const Descriptor&)>& open, const IngestOptions& options);
+/// Without one, as archives of Docker have it: a manifest is made.
+Result<Image> ingest(const Store& store, const Workspace& workspace, const std::string& config_text,
+                     std::vector<LayerSource> layers, const IngestOptions& options);
+/// A file system alone: a config is made too, with what `config` says and the layer's diff id.
+Result<Image> ingest(const Store& store, const Workspace& workspace, Config config, LayerSource layer,
+                     const IngestOptions& options);
+
+} // namespace ctrd::image

@@ -1,0 +1,188 @@
+#include "ctrd/image/settle.hpp"
+
+#include "ctrd/base/rooted.hpp"
+#include "ctrd/image/xattrs.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+
+namespace ctrd::image {
+namespace {
+
+Error at_path(int err, std::string_view doing, const std::string& path) {
+    return os_error(err, std::string{doing} + " '" + printable(path) + "'");
+}
+
+std::string parent_of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+class Settler {
+public:
+    Settler(int tree, std::span<const UniqueFd> lowers) : tree_{tree}, lowers_{lowers} {}
+
+    Result<void> folder(std::string path) {
+        for (const auto& [from, to] : moved_)
+            if (path == from || path.starts_with(from + "/"))
+                path = to + path.substr(from.size());
+        const Found below = TRY(find_in_layers(lowers_, path));
+        if (below.kind == Found::Kind::link && below.path == path)
+            return move_to_target(path);
+        return copy_attributes(path, below);
+    }
+
+    Result<void> link(const LayerDebts::Link& link) {
+        if (::faccessat(tree_, link.target.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+            const Found below = TRY(find_in_layers(lowers_, link.target));
+            if (below.path != link.target || (below.kind != Found::Kind::link && below.kind != Found::Kind::other))
+                return fail(bad_input("'" + printable(link.path) + "' is a hard link to '" + printable(link.target) +
+                                      "', which is not in this layer nor a file in those below"));
+            TRY_VOID(make_parents(link.target));
+            TRY_VOID(copy(below, link.target));
+        }
+        const UniqueFd from{rooted::open_raw(tree_, ("/" + parent_of(link.target)).c_str(), O_PATH | O_DIRECTORY)};
+        const UniqueFd to{rooted::open_raw(tree_, ("/" + parent_of(link.path)).c_str(), O_PATH | O_DIRECTORY)};
+        if (!from || !to ||
+            ::linkat(from.get(), name_of(link.target).c_str(), to.get(), name_of(link.path).c_str(), 0) < 0)
+            return fail(at_path(errno, "cannot make the hard link", link.path));
+        return {};
+    }
+
+    /// Last: everything before it changes folders.
+    Result<void> set_times() {
+        for (const auto& [path, times] : times_) {
+            const UniqueFd folder{rooted::open_raw(tree_, path.c_str(), O_RDONLY | O_DIRECTORY)};
+            if (!folder || ::futimens(folder.get(), times.data()) < 0)
+                return fail(at_path(errno, "cannot set the time of", path));
+        }
+        return {};
+    }
+
+private:
+    Result<void> copy_attributes(const std::string& path, const Found& below) {
+        const UniqueFd folder{rooted::open_raw(tree_, path.c_str(), O_RDONLY | O_DIRECTORY)};
+        if (!folder)
+            return fail(at_path(errno, "cannot open the folder", path));
+        if (below.kind != Found::Kind::folder) {
+            times_.emplace_back(path, std::array<timespec, 2>{}); // as good as any, and the same each time
+            return {};
+        }
+        struct stat st {};
+        const UniqueFd source{::openat(below.file.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        if (!source || ::fstat(source.get(), &st) < 0 || ::fchown(folder.get(), st.st_uid, st.st_gid) < 0 ||
+            ::fchmod(folder.get(), st.st_mode & 07777) < 0)
+            return fail(at_path(errno, "cannot take over owner and mode of the lower", path));
+        TarEntry attributes;
+        attributes.path = path;
+        attributes.xattrs = TRY(read_xattrs(source.get()));
+        TRY_VOID(set_xattrs(folder.get(), attributes));
+        times_.emplace_back(path, std::array{st.st_atim, st.st_mtim});
+        return {};
+    }
+
+    /// Folders down to `path`'s, each with the lower one's attributes.
+    Result<void> make_parents(const std::string& path) {
+        for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+            const std::string prefix = path.substr(0, slash);
+            const UniqueFd parent{rooted::open_raw(tree_, ("/" + parent_of(prefix)).c_str(), O_PATH | O_DIRECTORY)};
+            if (!parent)
+                return fail(at_path(errno, "cannot open the folder of", prefix));
+            if (::mkdirat(parent.get(), name_of(prefix).c_str(), 0755) == 0) {
+                const Found below = TRY(find_in_layers(lowers_, prefix));
+                TRY_VOID(copy_attributes(prefix, below));
+            } else if (errno != EEXIST) {
+                return fail(at_path(errno, "cannot make the folder", prefix));
+            }
+        }
+        return {};
+    }
+
+    Result<void> move_to_target(const std::string& path) {
+        const std::string target = TRY(resolve_in_layers(lowers_, path));
+        if (target.empty())
+            return fail(bad_input("the layer writes below '" + printable(path) +
+                                  "', which is a link to nothing in the layers below"));
+        TRY_VOID(make_parents(target));
+        const UniqueFd from{rooted::open_raw(tree_, ("/" + parent_of(path)).c_str(), O_PATH | O_DIRECTORY)};
+        const UniqueFd to{rooted::open_raw(tree_, ("/" + parent_of(target)).c_str(), O_PATH | O_DIRECTORY)};
+        if (!from || !to)
+            return fail(at_path(errno, "cannot open the folder of", path));
+        if (::renameat2(from.get(), name_of(path).c_str(), to.get(), name_of(target).c_str(), RENAME_NOREPLACE) < 0)
+            return fail(errno == EEXIST ? Error{std::errc::not_supported, "the layer writes to '" + printable(target) +
+                                                                              "' directly and through the link '" +
+                                                                              printable(path) + "'"}
+                                        : at_path(errno, "cannot move the folder", path));
+        moved_.emplace_back(path, target);
+        return copy_attributes(target, TRY(find_in_layers(lowers_, target)));
+    }
+
+    Result<void> copy(const Found& below, const std::string& path) {
+        const UniqueFd folder{rooted::open_raw(tree_, ("/" + parent_of(path)).c_str(), O_PATH | O_DIRECTORY)};
+        struct stat st {};
+        if (!folder || ::fstat(below.file.get(), &st) < 0)
+            return fail(at_path(errno, "cannot look at", path));
+        const std::string name = name_of(path);
+        if (below.kind == Found::Kind::link) {
+            if (::symlinkat(below.target.c_str(), folder.get(), name.c_str()) < 0)
+                return fail(at_path(errno, "cannot copy the link", path));
+        } else if (!S_ISREG(st.st_mode)) {
+            if (::mknodat(folder.get(), name.c_str(), st.st_mode, st.st_rdev) < 0)
+                return fail(at_path(errno, "cannot copy", path));
+        } else {
+            TRY_VOID(copy_content(below, folder.get(), name, path));
+        }
+        const timespec times[] = {st.st_atim, st.st_mtim};
+        if (::fchownat(folder.get(), name.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+            (!S_ISLNK(st.st_mode) && ::fchmodat(folder.get(), name.c_str(), st.st_mode & 07777, 0) < 0) ||
+            ::utimensat(folder.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
+            return fail(at_path(errno, "cannot set owner, mode and time of", path));
+        return {};
+    }
+
+    static Result<void> copy_content(const Found& from, int folder, const std::string& name, const std::string& path) {
+        const UniqueFd in{
+            ::openat(from.folder.get(), name_of(from.path).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+        const UniqueFd out{::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
+        if (!in || !out)
+            return fail(at_path(errno, "cannot copy", path));
+        for (;;) {
+            const ssize_t n = ::copy_file_range(in.get(), nullptr, out.get(), nullptr, 1U << 30, 0);
+            if (n == 0)
+                break;
+            if (n < 0)
+                return fail(at_path(errno, "cannot copy", path));
+        }
+        TarEntry attributes;
+        attributes.path = path;
+        attributes.xattrs = TRY(read_xattrs(in.get()));
+        return set_xattrs(out.get(), attributes);
+    }
+
+    int tree_;
+    std::span<const UniqueFd> lowers_;
+    std::vector<std::pair<std::string, std::string>> moved_{};
+    std::vector<std::pair<std::string, std::array<timespec, 2>>> times_{};
+};
+
+} // namespace
+
+Result<void> settle(int tree, const LayerDebts& debts, std::span<const UniqueFd> lowers) {
+    if (debts.implied_folders.empty() && debts.lower_links.empty())
+        return {};
+    Settler settler{tree, lowers};
+    for (const std::string& path : debts.implied_folders)
+        TRY_VOID(settler.folder(path));
+    for (const auto& link : debts.lower_links)
+        TRY_VOID(settler.link(link));
+    return settler.set_times();
+}
+
+} // namespace ctrd::image

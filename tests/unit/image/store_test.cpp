@@ -1,0 +1,159 @@
+#include "ctrd/image/gc.hpp"
+#include "ctrd/image/hasher.hpp"
+#include "ctrd/image/load.hpp"
+#include "tests/unit/image/tar_maker.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <fstream>
+
+using namespace ctrd;
+using namespace ctrd::image;
+using namespace ctrd::image::test;
+
+namespace {
+
+std::string layer_with(const std::string& content) {
+    return tar_entry({.path = "etc/", .type = '5', .mode = 0755}) + tar_entry({.path = "etc/motd", .data = content}) +
+           end_of_tar();
+}
+
+std::string config_for(const std::string& layer) {
+    return R"({"architecture":"amd64","os":"linux","config":{"Cmd":["/bin/true"]},"rootfs":{"type":"layers","diff_ids":[")" +
+           digest_of(layer).text() + R"("]}})";
+}
+
+/// As `docker save` writes it.
+std::string docker_archive(const std::string& name, const std::string& config, const std::string& layer) {
+    return tar_entry({.path = "c.json", .data = config}) + tar_entry({.path = "l.tar", .data = layer}) +
+           tar_entry({.path = "manifest.json",
+                      .data = R"([{"Config":"c.json","RepoTags":[")" + name + R"("],"Layers":["l.tar"]}])"}) +
+           end_of_tar();
+}
+
+struct TestStore {
+    Folder folder{};
+    Store store{*Store::open(folder.path / "store")};
+
+    Result<std::vector<Tag>> load(const std::string& archive, LoadRequest request = {}) {
+        const auto file = folder.path / "archive.tar";
+        std::ofstream{file} << archive;
+        request.platform = {"linux", "amd64", ""};
+        return load_archive(store, UniqueFd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)}, request);
+    }
+    Result<std::vector<Tag>> load_simple(const std::string& name, const std::string& content) {
+        const std::string layer = layer_with(content);
+        return load(docker_archive(name, config_for(layer), layer));
+    }
+    [[nodiscard]] bool is_empty(const char* part) const {
+        return std::filesystem::is_empty(folder.path / "store" / part);
+    }
+};
+
+} // namespace
+
+TEST_CASE("an archive of docker's becomes an image under its own name", "[image]") {
+    TestStore test;
+    const auto tags = test.load_simple("host.example/web:1", "hello");
+    REQUIRE(tags.has_value());
+    REQUIRE(tags->size() == 1);
+    CHECK(tags->front().name == "host.example/web:1");
+    const auto found = find_image(test.store, "host.example/web:1");
+    REQUIRE(found.has_value());
+    const auto image = test.store.load(found->manifest);
+    REQUIRE(image.has_value());
+    CHECK(image->config.command == std::vector<std::string>{"/bin/true"});
+    std::ifstream motd{test.folder.path / "store/layers" / Store::layer_name(image->chain.front()) / "etc/motd"};
+    CHECK(std::string{std::istreambuf_iterator<char>{motd}, {}} == "hello");
+    CHECK(verify(test.store)->empty());
+}
+
+TEST_CASE("an image is found by its digest and by the beginning of it", "[image]") {
+    TestStore test;
+    const auto tags = test.load_simple("host.example/web:1", "hello");
+    REQUIRE(tags.has_value());
+    const Digest digest = tags->front().manifest;
+    CHECK(find_image(test.store, digest.text())->name == "host.example/web:1");
+    CHECK(find_image(test.store, digest.hex().substr(0, 8))->name == "host.example/web:1");
+    CHECK(find_image(test.store, "host.example/web@" + digest.text())->name == "host.example/web:1");
+    const std::string other(64, 'a');
+    CHECK_FALSE(find_image(test.store, "host.example/web@sha256:" + other).has_value());
+    CHECK_FALSE(find_image(test.store, "host.example/none").has_value());
+}
+
+TEST_CASE("a layer that is not what the config says leaves no image and nothing lying around", "[image]") {
+    TestStore test;
+    const auto tags = test.load(docker_archive("host.example/web:1", config_for(layer_with("a")), layer_with("b")));
+    REQUIRE_FALSE(tags.has_value());
+    CHECK(tags.error().message.find("as the image's config says") != std::string::npos);
+    for (const char* part : {"tags", "layers", "tmp", "blobs/sha256"})
+        CHECK(test.is_empty(part));
+}
+
+TEST_CASE("an archive does not take another image's name by itself", "[image]") {
+    TestStore test;
+    REQUIRE(test.load_simple("host.example/web:1", "one").has_value());
+    const auto again = test.load_simple("host.example/web:1", "two");
+    REQUIRE_FALSE(again.has_value());
+    CHECK(again.error().code == std::errc::file_exists);
+    const std::string layer = layer_with("two");
+    CHECK(test.load(docker_archive("host.example/web:1", config_for(layer), layer), {.replace = true}).has_value());
+}
+
+TEST_CASE("prune takes what no name and no container leads to, and nothing else", "[image]") {
+    TestStore test;
+    const auto kept = test.load_simple("host.example/kept:1", "kept");
+    const auto used = test.load_simple("host.example/used:1", "used");
+    const auto gone = test.load_simple("host.example/gone:1", "gone");
+    REQUIRE((kept && used && gone));
+    REQUIRE(test.store.remove_tag("host.example/used:1").value());
+    REQUIRE(test.store.remove_tag("host.example/gone:1").value());
+    const std::set<Digest> in_use{used->front().manifest};
+    REQUIRE(prune(test.store, in_use, true)->layers.size() == 1);
+    CHECK(test.store.load(gone->front().manifest).has_value());
+    const auto removed = prune(test.store, in_use, false);
+    REQUIRE(removed.has_value());
+    CHECK(removed->layers.size() == 1);
+    CHECK(removed->blobs.size() == 3); // layer, config, manifest
+    CHECK(test.store.load(kept->front().manifest).has_value());
+    CHECK(test.store.load(used->front().manifest).has_value());
+    CHECK_FALSE(test.store.load(gone->front().manifest).has_value());
+}
+
+TEST_CASE("a damaged document stops prune, and verify names it", "[image]") {
+    TestStore test;
+    const auto tags = test.load_simple("host.example/web:1", "hello");
+    REQUIRE(tags.has_value());
+    std::ofstream{test.folder.path / "store/blobs/sha256" / tags->front().manifest.hex(), std::ios::app} << " ";
+    CHECK_FALSE(prune(test.store, {}, false).has_value());
+    const auto problems = verify(test.store);
+    REQUIRE(problems.has_value());
+    REQUIRE(problems->size() == 1);
+    CHECK(problems->front().what == "host.example/web:1");
+}
+
+TEST_CASE("what the dead left goes with the next opening, what the living make stays", "[image]") {
+    TestStore test;
+    const auto mine = Workspace::make(test.store);
+    REQUIRE(mine.has_value());
+    std::filesystem::create_directories(test.folder.path / "store/tmp/work-1/deep/er");
+    const auto again = Store::open(test.folder.path / "store");
+    REQUIRE(again.has_value());
+    const auto tmp = test.folder.path / "store/tmp";
+    CHECK(std::distance(std::filesystem::directory_iterator{tmp}, {}) == 1);
+    CHECK_FALSE(std::filesystem::exists(tmp / "work-1"));
+}
+
+TEST_CASE("a layer that unpacks to much more than it is, or than is allowed, is refused", "[image]") {
+    TestStore test;
+    LoadRequest request;
+    request.options.limits.bytes = 4096;
+    const std::string layer = layer_with(std::string(10'000, 'x'));
+    const auto loaded = test.load(docker_archive("host.example/web:1", config_for(layer), layer), request);
+    REQUIRE_FALSE(loaded.has_value());
+    CHECK(loaded.error().code == std::errc::file_too_large);
+    CHECK(test.is_empty("tmp"));
+}
