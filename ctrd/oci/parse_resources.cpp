@@ -7,7 +7,17 @@
 namespace ctrd::oci {
 namespace {
 
-Result<std::vector<DeviceRule>> read_device_rules(const Reader& resources) {
+/// "a" is a type, and there are configurations that have it among the rights, where it has never meant anything.
+Result<std::string> read_access(const Reader& in, std::vector<std::string>& ignored) {
+    std::string access = TRY(in.string("access"));
+    if (access.find_first_not_of("rwma") != std::string::npos)
+        return fail(bad_input(in.at("access") + " holds something other than r, w and m: '" + access + "'"));
+    if (std::erase(access, 'a') != 0)
+        ignored.push_back(in.at("access") + " 'a'");
+    return access;
+}
+
+Result<std::vector<DeviceRule>> read_device_rules(const Reader& resources, std::vector<std::string>& ignored) {
     std::vector<DeviceRule> result;
     for (const Reader& in : TRY(resources.objects("devices"))) {
         DeviceRule rule;
@@ -18,10 +28,8 @@ Result<std::vector<DeviceRule>> read_device_rules(const Reader& resources) {
         rule.type = type.empty() ? 'a' : type.front();
         rule.major = TRY(in.integer<std::int64_t>("major")).value_or(-1);
         rule.minor = TRY(in.integer<std::int64_t>("minor")).value_or(-1);
-        if (const std::string access = TRY(in.string("access")); !access.empty())
+        if (const std::string access = TRY(read_access(in, ignored)); !access.empty())
             rule.access = access;
-        if (rule.access.find_first_not_of("rwm") != std::string::npos)
-            return fail(bad_input(in.at("access") + " holds something other than r, w and m: '" + rule.access + "'"));
         result.push_back(std::move(rule));
     }
     return result;
@@ -202,7 +210,7 @@ bool knows_pids_limit_zero(std::string_view version) {
 
 Result<Resources> read_resources(const Reader& in, std::string_view version) {
     Resources out;
-    out.devices = TRY(read_device_rules(in));
+    out.devices = TRY(read_device_rules(in, out.ignored));
     TRY_VOID(read_memory(in, out));
     TRY_VOID(read_cpu(in, out));
     if (const auto pids = TRY(in.object("pids")))

@@ -48,6 +48,7 @@ struct Describe {
     std::string operator()(const RunContainerHooks&) const { return "run the createContainer hooks"; }
     std::string operator()(const MaskPath& s) const { return fmt::format("mask '{}'", s.path); }
     std::string operator()(const ReadonlyPath& s) const { return fmt::format("make '{}' read-only", s.path); }
+    std::string operator()(const MakeFolder& s) const { return fmt::format("make the folder '{}'", s.path); }
     std::string operator()(const ReadonlyRoot&) const { return "make the rootfs read-only"; }
     std::string operator()(const SetHostname& s) const { return fmt::format("set the host name to '{}'", s.name); }
     std::string operator()(const SetDomainname& s) const { return fmt::format("set the domain name to '{}'", s.name); }

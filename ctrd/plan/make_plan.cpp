@@ -259,13 +259,16 @@ private:
             add(ReadonlyPath{path});
         for (const std::string& path : spec_.masked_paths)
             add(MaskPath{path});
-        if (spec_.root_readonly)
-            add(ReadonlyRoot{});
+        if (!spec_.root_readonly)
+            return;
+        if (spec_.process && spec_.process->cwd != "/")
+            add(MakeFolder{spec_.process->cwd});
+        add(ReadonlyRoot{});
     }
 
     Result<void> plan_names() {
-        if ((!spec_.hostname.empty() || !spec_.domainname.empty()) && !makes_new(CLONE_NEWUTS))
-            return fail(bad_input("hostname and domainname need a new uts namespace: they would be the host's",
+        if ((!spec_.hostname.empty() || !spec_.domainname.empty()) && !has_own(CLONE_NEWUTS))
+            return fail(bad_input("hostname and domainname need a uts namespace: they would be the host's",
                                   "add {\"type\": \"uts\"} to linux.namespaces"));
         if (!spec_.hostname.empty())
             add(SetHostname{spec_.hostname});

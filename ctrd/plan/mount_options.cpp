@@ -72,8 +72,9 @@ bool add_attribute(MountAttributes& attributes, std::string_view option) {
 /// defaults.
 constexpr std::array<std::string_view, 9> without_effect{"defaults", "async",    "nomand",     "mand",      "silent",
                                                          "loud",     "iversion", "noiversion", "nolazytime"};
-/// Of a whole file system: a bind mount can't change them, and mount(8) passes them over there.
-constexpr std::array<std::string_view, 3> of_file_system{"sync", "dirsync", "lazytime"};
+/// Of a whole file system: a bind mount can't change them, and mount(8) passes them over there. The last two are what a
+/// tmpfs was to have, in a configuration whose mount became a bind mount.
+constexpr std::array<std::string_view, 5> of_file_system{"sync", "dirsync", "lazytime", "mode", "size"};
 
 Result<void> refuse_unsupported(const oci::Mount& mount, std::string_view option) {
     for (const std::string_view word : {"idmap", "ridmap", "copy-symlink", "dest-nofollow", "src-nofollow"})

@@ -109,6 +109,11 @@ struct ReadonlyPath {
     std::string path{};
 };
 
+/// What must be there before nothing can be made any more. Best effort: who needs it says what is wrong.
+struct MakeFolder {
+    std::string path{};
+};
+
 struct ReadonlyRoot {};
 
 /// A new pseudo terminal of the container's own devpts: its slave on /dev/console, its master to the console socket.
@@ -145,7 +150,7 @@ struct PivotRoot {
 
 using Step = std::variant<RaiseLoopback, SetPropagation, AttachRootfs, MountFs, Remount, BindMount, BindCgroup,
                           MakeDevice, MakeSymlink, AttachTerminal, AwaitRuntimeHooks, RunContainerHooks, MaskPath,
-                          ReadonlyPath, ReadonlyRoot, SetHostname, SetDomainname, WriteSysctl, PivotRoot>;
+                          ReadonlyPath, MakeFolder, ReadonlyRoot, SetHostname, SetDomainname, WriteSysctl, PivotRoot>;
 
 /// A namespace to join, just before the child is made.
 struct JoinNamespace {

@@ -45,6 +45,15 @@ std::uint64_t owner(std::string_view path) {
     return 0;
 }
 
+/// A name that is said twice would be whichever is written last.
+Result<void> check_names(const oci::Spec& spec, std::string_view path, const std::string& value) {
+    if (path == "kernel/hostname")
+        return fail(bad_input("linux.sysctl: 'kernel.hostname' is what the property hostname is for"));
+    if (path == "kernel/domainname" && !spec.domainname.empty() && spec.domainname != value)
+        return fail(bad_input("linux.sysctl: 'kernel.domainname' and the property domainname differ"));
+    return {};
+}
+
 } // namespace
 
 Result<std::vector<WriteSysctl>> plan_sysctls(const oci::Spec& spec) {
@@ -53,6 +62,7 @@ Result<std::vector<WriteSysctl>> plan_sysctls(const oci::Spec& spec) {
         std::string path = to_path(key);
         if (!is_clean(path) || value.find('\n') != std::string::npos)
             return fail(bad_input("linux.sysctl: '" + key + "' is not a sysctl, or its value has more than one line"));
+        TRY_VOID(check_names(spec, path, value));
         const std::uint64_t needs = owner(path);
         if (needs == 0)
             return fail(bad_input("linux.sysctl: '" + key + "' belongs to the whole host",

@@ -71,8 +71,14 @@ Result<void> check_unused(const std::string& path) {
     if (!events && events.error().code != std::errc::no_such_file_or_directory)
         return fail(os_error(static_cast<int>(events.error().code), "linux.cgroupsPath '" + path + "'"));
     if (events && events->find("populated 1") != std::string::npos)
-        return fail(bad_input("linux.cgroupsPath: there are processes in '" + path + "' already",
+        return fail(bad_input("linux.cgroupsPath: the container's cgroup is not empty: there are processes in '" +
+                                  path + "' already",
                               "delete the container that they are of, or name another path"));
+    // A new one in its place would run; but whoever froze it wants nothing in there to run.
+    const auto freeze = read_file(TRY(cgroup_mount()) + path + "/cgroup.freeze");
+    if (freeze && freeze->starts_with('1'))
+        return fail(bad_input("linux.cgroupsPath: container's cgroup unexpectedly frozen: '" + path + "'",
+                              "write 0 into its cgroup.freeze, remove it, or name another path"));
     return {};
 }
 

@@ -88,9 +88,9 @@ Result<void> check_memory_usage(const std::string& folder, const oci::Memory& me
     if (!used)
         return {};
     if (memory.limit.value_or(-1) >= 0 && *memory.limit < *used)
-        return fail(bad_input(fmt::format("memory.limit {} is below what is used already, {}", *memory.limit, *used)));
+        return fail(bad_input(fmt::format("rejecting memory limit {}: {} are used already", *memory.limit, *used)));
     if (memory.swap.value_or(-1) >= 0 && *memory.swap < *used)
-        return fail(bad_input(fmt::format("memory.swap {} is below what is used already, {}", *memory.swap, *used)));
+        return fail(bad_input(fmt::format("rejecting memory+swap limit {}: {} are used already", *memory.swap, *used)));
     return {};
 }
 

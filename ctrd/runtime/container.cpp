@@ -40,10 +40,18 @@ Result<std::vector<OpenNamespace>> open_namespaces(const std::vector<plan::JoinN
 /// A namespace that is joined by its path may be the host's own: what the plan would change there is not the
 /// container's.
 Result<void> check_not_the_hosts(const std::vector<OpenNamespace>& namespaces, const plan::Plan& plan) {
-    const auto is_sysctl = [](const plan::Step& step) { return std::holds_alternative<plan::WriteSysctl>(step); };
-    if (plan.net_devices.empty() && std::ranges::none_of(plan.steps, is_sysctl))
-        return {};
+    const auto has = [&](const auto& is_one) { return std::ranges::any_of(plan.steps, is_one); };
+    const bool sysctls = has([](const plan::Step& step) { return std::holds_alternative<plan::WriteSysctl>(step); });
+    const bool names = has([](const plan::Step& step) {
+        return std::holds_alternative<plan::SetHostname>(step) || std::holds_alternative<plan::SetDomainname>(step);
+    });
+    const auto changes = [&](int flag) {
+        return (flag == CLONE_NEWUTS && (names || sysctls)) || (flag == CLONE_NEWIPC && sysctls) ||
+               (flag == CLONE_NEWNET && (sysctls || !plan.net_devices.empty()));
+    };
     for (const OpenNamespace& ns : namespaces) {
+        if (!changes(ns.clone_flag))
+            continue;
         const std::string& type = ns.join->type;
         struct stat own {};
         struct stat theirs {};
@@ -51,8 +59,8 @@ Result<void> check_not_the_hosts(const std::vector<OpenNamespace>& namespaces, c
         if (::stat(file.c_str(), &own) == 0 && ::fstat(ns.fd.get(), &theirs) == 0 && own.st_ino == theirs.st_ino &&
             own.st_dev == theirs.st_dev)
             return fail(bad_input("linux.namespaces: '" + ns.join->host_path + "' is the host's own " + type +
-                                      " namespace: sysctls and network devices there are not the container's",
-                                  "leave out its path to get a new one, or linux.sysctl and linux.netDevices"));
+                                      " namespace: names, sysctls and network devices there are not the container's",
+                                  "leave out its path to get a new one, or what would be changed there"));
     }
     return {};
 }

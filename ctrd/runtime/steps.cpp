@@ -245,6 +245,13 @@ struct Apply {
         return attach_and_close(tree, target);
     }
 
+    int operator()(const plan::MakeFolder& step) const noexcept {
+        const int folder = rooted::make_dirs_raw(context.root, step.path.c_str(), 0755);
+        if (folder >= 0)
+            ::close(folder);
+        return 0;
+    }
+
     int operator()(const plan::ReadonlyRoot&) const noexcept {
         return make_read_only(context.root, false) < 0 ? errno : 0;
     }

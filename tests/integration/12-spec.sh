@@ -267,3 +267,23 @@ check_status "an exec whose pid file can't be written has failed" 255 ctr-oci ex
 check_not_contains "and leaves nothing running" "sleep 999" "$(ctr-oci ps second)"
 ctr-oci delete --force second
 check "the cgroup is gone" [ ! -e /sys/fs/cgroup/shared ]
+mkdir /sys/fs/cgroup/shared
+echo 1 > /sys/fs/cgroup/shared/cgroup.freeze
+check_status "a frozen cgroup is nobody's to start in" 1 ctr-oci run -d --bundle changed fourth
+check_contains "and the message says why" "frozen: '/shared'" "$output"
+rmdir /sys/fs/cgroup/shared
+
+# --- names in a namespace of others
+
+unshare --uts sleep 1000 &
+sleeper=$!
+at_exit kill "$sleeper"
+wait_for 5 sh -c "[ \$(readlink /proc/$sleeper/ns/uts) != \$(readlink /proc/self/ns/uts) ]"
+named='.hostname = "inside" | .linux.namespaces |= map(select(.type != "uts")) | .linux.namespaces +='
+see "a uts namespace that is joined gets the configuration's host name" inside hostname "$named [{\"type\": \"uts\", \"path\": \"/proc/$sleeper/ns/uts\"}]"
+check_equal "which is seen by who else is in it" inside "$(nsenter --uts="/proc/$sleeper/ns/uts" hostname)"
+refuse "the host's own never does" "is the host's own uts namespace" "$named [{\"type\": \"uts\", \"path\": \"/proc/self/ns/uts\"}]"
+
+# --- a working directory that the image has not
+
+see "the working directory is made, in a read-only rootfs too" /new/folder pwd '.process.cwd = "/new/folder" | .root.readonly = true'

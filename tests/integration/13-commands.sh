@@ -61,6 +61,8 @@ check_equal "exec --no-new-privs=false" "0" "$(in_c --no-new-privs=false c sh -c
 jq '.process | .args = ["/bin/sh", "-c", "echo $X $(id -u)"] | .env = ["PATH=/bin", "X=file"] | .user = {uid: 9, gid: 9}' bundle/config.json > process.json
 check_equal "exec --process" "file 9" "$(in_c --process process.json c)"
 check_equal "and the command line changes it" "line 1" "$(in_c --process process.json -e X=line --user 1 c)"
+check_equal "exec --process takes a pipe" "file 9" "$(in_c --process <(cat process.json) c)"
+check_status "a process that is neither a file nor a pipe is refused" 255 ctr-oci exec --process /dev/null c
 check_status "a process and a command are one too many" 255 ctr-oci exec --process process.json c true
 exec 5< <(echo passed)
 check_equal "exec --preserve-fds" "passed" "$(ctr-oci exec --preserve-fds 3 c sh -c 'cat <&5' 3< /dev/null 4< /dev/null)"
@@ -103,6 +105,14 @@ check_contains "ps shows it" "sleep 322" "$(ctr-oci ps c)"
 check_contains "ps takes ps' own options" "sleep" "$(ctr-oci ps c -e -o pid,comm)"
 check_equal "ps --format json is pids" true "$(ctr-oci ps --format json c | jq "index($(cat pid)) != null and length == 2")"
 kill "$(cat pid)"
+
+# ps of what has ended
+running ended
+ctr-oci kill ended KILL
+wait_for 10 sh -c '[ "$(ctr-oci state ended | jq -r .status)" = stopped ]'
+check_status "ps of a stopped container is no error" 0 ctr-oci ps --format json ended
+check_equal "and lists nothing" "[]" "$output"
+ctr-oci delete ended
 
 # terminals
 check_status "exec -t gives a terminal" 4 script -qec "stty rows 31 cols 41; ctr-oci exec -t c sh -c 'tty; stty size; exit 4'" /dev/null
@@ -166,7 +176,7 @@ check_status "a container that is not paused can't be resumed" 1 ctr-oci resume 
 ctr-oci pause c
 check "a paused container can be killed" ctr-oci kill c KILL
 check "and ends" wait_for 5 sh -c '[ "$(ctr-oci state c | jq -r .status)" = stopped ]'
-for command in "exec c true" "pause c" "resume c" "ps c" "events --stats c" "update --pids-limit 5 c"; do
+for command in "exec c true" "pause c" "resume c" "events --stats c" "update --pids-limit 5 c"; do
     # shellcheck disable=SC2086
     ctr-oci $command > refused 2>&1
     check_contains "'$command' in a stopped container is refused, in containerd's words" "container not running" "$(< refused)"

@@ -30,6 +30,13 @@ Result<store::Record> load_with_cgroup(const store::Records& records, const std:
     return record;
 }
 
+/// None of a stopped one: that is an answer, where "not running" would be an error to look into.
+Result<std::vector<int>> processes_of(const store::Records& records, const std::string& id) {
+    if (records.status(TRY(records.load(id))) == store::Status::stopped)
+        return std::vector<int>{};
+    return runtime::processes_in(TRY(load_with_cgroup(records, id)).cgroup);
+}
+
 Result<int> change(const Options& options, bool freeze) {
     const store::Records records = open_records(options);
     const store::Record record = TRY(load_with_cgroup(records, options.arguments.front()));
@@ -77,8 +84,7 @@ Result<int> resume(const Options& options) { return change(options, false); }
 
 Result<int> ps(const Options& options) {
     const store::Records records = open_records(options);
-    const store::Record record = TRY(load_with_cgroup(records, options.arguments.front()));
-    const std::vector<int> pids = TRY(runtime::processes_in(record.cgroup));
+    const std::vector<int> pids = TRY(processes_of(records, options.arguments.front()));
     if (options.json) {
         ::puts(nlohmann::json(pids).dump().c_str());
         return 0;

@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <csignal>
@@ -32,6 +33,16 @@ Result<void> check_status(const Options& options, const store::Records& records,
                               "', container not running",
                           ""});
     return {};
+}
+
+/// A file of the caller's, or a pipe of his: `--process <(...)`.
+Result<oci::Process> read_process(const std::string& path) {
+    const UniqueFd file = TRY(open_at(AT_FDCWD, path, O_RDONLY | O_NOCTTY).context("--process"));
+    struct stat st {};
+    if (::fstat(file.get(), &st) < 0 || !(S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode)))
+        return fail(bad_input("--process: '" + path + "' is neither a file nor a pipe"));
+    const std::string text = TRY(read_all(file.get(), oci::max_config_size).context("'" + path + "'"));
+    return oci::parse_process(text).context("'" + path + "'");
 }
 
 /// --cgroup: below the container's own. On cgroup v2 there is one hierarchy, so there is one path.
@@ -99,10 +110,8 @@ Result<int> exec(const Options& options) {
         return fail(leader.error());
 
     ExecBase base = TRY(load_exec_base(records.folder(id)));
-    if (!options.process_file.empty()) {
-        const std::string text = TRY(read_file(options.process_file, oci::max_config_size));
-        base.spec.process = TRY(oci::parse_process(text).context("'" + options.process_file + "'"));
-    }
+    if (!options.process_file.empty())
+        base.spec.process = TRY(read_process(options.process_file));
     const plan::ProcessPlan process = TRY(make_plan(options, base.spec, record.pid));
     const Terminal terminal = TRY(prepare_terminal(options, process.process.terminal));
     const PidfdSocket pidfd_socket = TRY(PidfdSocket::connect(options.pidfd_socket));

@@ -109,6 +109,14 @@ TEST_CASE("a pids limit of 0 is a limit since 1.3, and was none before", "[resou
     CHECK(parsed(R"({"pids": {"limit": 0}})", "1.10.0").pids_limit == 0);
 }
 
+TEST_CASE("an 'a' among a device's rights means nothing, and is named as ignored", "[resources]") {
+    const auto resources = parsed(R"({"devices": [{"allow": false, "type": "c", "major": 1, "access": "rwa"}]})");
+    REQUIRE(resources.devices.size() == 1);
+    CHECK(resources.devices[0].access == "rw");
+    CHECK(resources.ignored.size() == 1);
+    CHECK_FALSE(refused(R"({"devices": [{"allow": false, "access": "rwx"}]})").empty());
+}
+
 TEST_CASE("block devices have weights and rates", "[resources]") {
     const auto controls = oci::controls(
         parsed(R"({"blockIO": {"weight": 500, "weightDevice": [{"major": 8, "minor": 0, "weight": 10}]}})"));

@@ -134,6 +134,48 @@ TEST_CASE("a host name needs a namespace of its own", "[plan]") {
     CHECK(steps_of<plan::SetHostname>(*plan_of(spec)).at(0).name == "web");
 }
 
+TEST_CASE("a name may be given to a uts namespace that is joined", "[plan]") {
+    auto spec = minimal();
+    spec.hostname = "web";
+    spec.namespaces.push_back({CLONE_NEWUTS, "uts", "/proc/7/ns/uts"});
+    CHECK(steps_of<plan::SetHostname>(*plan_of(spec)).size() == 1);
+}
+
+TEST_CASE("a name is set by its property or by its sysctl, never differently by both", "[plan]") {
+    auto spec = minimal();
+    spec.namespaces.push_back({CLONE_NEWUTS, "uts", ""});
+    spec.sysctl = {{"kernel.domainname", "example.org"}};
+    CHECK(plan_of(spec).has_value());
+    spec.domainname = "example.org";
+    CHECK(plan_of(spec).has_value());
+    spec.domainname = "example.com";
+    CHECK_FALSE(plan_of(spec).has_value());
+    spec.sysctl = {{"kernel.hostname", "web"}};
+    CHECK_FALSE(plan_of(spec).has_value());
+}
+
+TEST_CASE("in a read-only rootfs the working directory is made before nothing can be made any more", "[plan]") {
+    auto spec = minimal();
+    spec.root_readonly = true;
+    spec.process->cwd = "/srv/new";
+    const auto plan = plan_of(spec);
+    REQUIRE(plan.has_value());
+    const auto is_folder = [](const plan::Step& s) { return std::holds_alternative<plan::MakeFolder>(s); };
+    const auto is_root = [](const plan::Step& s) { return std::holds_alternative<plan::ReadonlyRoot>(s); };
+    const auto folder = std::ranges::find_if(plan->steps, is_folder);
+    REQUIRE(folder != plan->steps.end());
+    CHECK(std::get<plan::MakeFolder>(*folder).path == "/srv/new");
+    CHECK(folder < std::ranges::find_if(plan->steps, is_root));
+}
+
+TEST_CASE("a bind mount passes over what only a new tmpfs can have", "[plan]") {
+    auto spec = minimal();
+    spec.mounts = {{"/data", "bind", "/srv", {"bind", "mode=755", "size=1m"}, {}, {}}};
+    CHECK(plan_of(spec).has_value());
+    spec.mounts.front().options.emplace_back("nr_inodes=1");
+    CHECK_FALSE(plan_of(spec).has_value());
+}
+
 TEST_CASE("only sysctls that the container's own namespaces keep apart may be set", "[plan]") {
     auto spec = minimal();
     spec.namespaces.push_back({CLONE_NEWNET, "network", ""});
