@@ -69,6 +69,15 @@ ask(8104)
 report(wait_for(20, lambda: state("old") == "inactive"), "max-lifetime ends one")
 ask(8105)
 
+# --- what somebody has paused is not idle
+
+ask(8101)
+run("ctrctl", "pause", "idle")
+time.sleep(1.2)
+report(state("idle") == "active", "one that was paused is not stopped when its idle-timeout is over", state("idle"))
+run("ctrctl", "resume", "idle")
+report(wait_for(15, lambda: state("idle") == "inactive"), "but when it was resumed", state("idle"))
+
 # --- no connection is lost
 
 
