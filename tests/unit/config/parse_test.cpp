@@ -30,6 +30,8 @@ TEST_CASE("text that is no TOML is reported with its place", "[config]") {
     CHECK_THAT(problems_of("a = 1\na = 2\n"), Catch::StartsWith("web.toml:2:"));
     CHECK_THAT(problems_of("a = \"\xff\"\n"), Catch::Contains("not valid TOML"));
     CHECK_THAT(problems_of("a = " + std::string(100000, '[')), Catch::Contains("not valid TOML"));
+    for (const auto* text : {"[{a]", "[=]", "[[!]]", "[", "[[", "[a.", "a.", "=", "[\"", "a = {"})
+        CHECK_THAT(problems_of(text), Catch::StartsWith("web.toml:1:"));
 }
 
 TEST_CASE("exactly one of rootfs and bundle is wanted", "[config]") {
