@@ -40,7 +40,7 @@ public:
         plan_.mount_label = spec_.mount_label;
         plan_.intel_rdt = spec_.intel_rdt;
         plan_.resources = spec_.resources;
-        plan_.limit_devices = !spec_.resources.devices.empty();
+        plan_device_rules();
         return std::move(plan_);
     }
 
@@ -250,6 +250,16 @@ private:
         for (const oci::Device& device : spec_.devices)
             plan_device(device);
         return {};
+    }
+
+    /// Without rules only the devices that every container has may be used, and those that the configuration makes.
+    void plan_device_rules() {
+        plan_.device_rules = spec_.resources.devices;
+        if (!plan_.device_rules.empty())
+            return;
+        for (const oci::Device& device : spec_.devices)
+            if (device.type != 'p')
+                plan_.device_rules.push_back({true, device.type, device.major, device.minor, "rwm"});
     }
 
     void plan_protection() {

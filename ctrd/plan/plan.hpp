@@ -183,7 +183,7 @@ struct Plan {
     std::optional<oci::IntelRdt> intel_rdt{};
     std::string mount_label{};
     oci::Resources resources{};
-    bool limit_devices{false}; // the device rules are to be enforced in the container's cgroup
+    std::vector<oci::DeviceRule> device_rules{}; // those of `resources`, or else what the configuration implies
 };
 
 /// What a plan depends on besides the spec.

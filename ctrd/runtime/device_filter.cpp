@@ -1,4 +1,4 @@
-// linux.resources.devices as a BPF program of type CGROUP_DEVICE. Its context: access_type = access << 16 | type,
+// Rules for devices as a BPF program of type CGROUP_DEVICE. Its context: access_type = access << 16 | type,
 // major, minor. The rules are tried from the last to the first: the first that matches decides.
 #include "ctrd/runtime/cgroup.hpp"
 
@@ -91,11 +91,18 @@ private:
 /// What every container may use whatever its rules say: the nodes that we make ourselves, and its own terminals; and
 /// mknod of anything, which without one of the others opens nothing.
 const std::array default_rules{
-    oci::DeviceRule{true, 'c', -1, -1, "m"}, oci::DeviceRule{true, 'b', -1, -1, "m"},
-    oci::DeviceRule{true, 'c', 1, 3, "rwm"}, oci::DeviceRule{true, 'c', 1, 5, "rwm"},
-    oci::DeviceRule{true, 'c', 1, 7, "rwm"}, oci::DeviceRule{true, 'c', 1, 8, "rwm"},
-    oci::DeviceRule{true, 'c', 1, 9, "rwm"}, oci::DeviceRule{true, 'c', 5, 0, "rwm"},
-    oci::DeviceRule{true, 'c', 5, 2, "rwm"}, oci::DeviceRule{true, 'c', 136, -1, "rwm"},
+    oci::DeviceRule{true, 'c', -1, -1, "m"},
+    oci::DeviceRule{true, 'b', -1, -1, "m"},
+    oci::DeviceRule{true, 'c', 1, 3, "rwm"},
+    oci::DeviceRule{true, 'c', 1, 5, "rwm"},
+    oci::DeviceRule{true, 'c', 1, 7, "rwm"},
+    oci::DeviceRule{true, 'c', 1, 8, "rwm"},
+    oci::DeviceRule{true, 'c', 1, 9, "rwm"},
+    oci::DeviceRule{true, 'c', 5, 0, "rwm"},
+    oci::DeviceRule{true, 'c', 5, 2, "rwm"},
+    oci::DeviceRule{true, 'c', 136, -1, "rwm"},
+    // /dev/net/tun: whoever has CAP_NET_ADMIN in a network may make interfaces there by other means too.
+    oci::DeviceRule{true, 'c', 10, 200, "rwm"},
 };
 
 constexpr char program_name[] = "ctrd_devices"; // at most 15 letters

@@ -45,6 +45,7 @@ check_status "ids that are not the user's can't be mapped" 1 shell 'echo ran' \
 check_contains "and the message says who decides" "/etc/subuid" "$output"
 see "a new network namespace has its loopback" lo 'ls /sys/class/net' '.linux.namespaces += [{"type": "network"}]'
 see "devices are the host's, bound" ok 'echo x > /dev/null && head -c 4 /dev/zero | wc -c | grep -q 4 && echo ok'
+see "rules for devices don't hinder" ok 'echo ok' '.linux.resources.devices = [{"allow": false, "access": "rwm"}]'
 see "a profile is in force" "mkdir: can't create directory '/x': Function not implemented" 'mkdir /x' \
     '.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}'
 
@@ -56,6 +57,11 @@ check_equal "exec runs one more process in it, as its root" 0 "$(as_me ctr-oci e
 check_equal "root sees none of it in its own list" "[]" "$(ctr-oci list --format json)"
 check "it is deleted" as_me ctr-oci delete --force life
 check_equal "and nothing of it is left" "" "$(ls /run/user/1500/ctr-oci)"
+
+# In a delegated cgroup, where root could have a filter.
+with '.process.args = ["/bin/true"] | .linux.resources.devices = [{"allow": false, "access": "rwm"}]'
+check "nor do they there where there is a cgroup" \
+    as_me systemd-run --quiet --user --scope -p Delegate=yes ctr-oci run --bundle bundle t
 
 # Limits need a cgroup
 limit='.linux.resources = {"pids": {"limit": 50}}'

@@ -80,6 +80,13 @@ void find_cgroup(store::Record& record, const oci::Spec& spec) {
     record.cgroup_is_ours = true;
 }
 
+Result<void> limit_devices_of(const store::Record& record, const plan::Plan& plan) {
+    auto limited = runtime::limit_devices(record.cgroup, plan.device_rules);
+    if (!limited && !is_host_root() && lacks_the_right(limited.error()))
+        return {};
+    return limited;
+}
+
 Result<void> remove_cgroup_of(const store::Record& record) {
     if (record.cgroup.empty())
         return {};

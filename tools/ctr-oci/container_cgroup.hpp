@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ctrd/oci/spec.hpp"
+#include "ctrd/plan/plan.hpp"
 #include "ctrd/store/records.hpp"
 #include "tools/ctr-oci/options.hpp"
 
@@ -17,6 +18,10 @@ Result<void> make_own_cgroup(store::Record& record, const oci::Spec& spec, const
 /// Of a container whose creator was killed before it could write its record. A scope (slice:prefix:name) goes by
 /// itself.
 void find_cgroup(store::Record& record, const oci::Spec& spec);
+
+/// Without root no filter can be loaded, and none is needed: nodes that could be made inside are not the host's, and
+/// what is bound from the host has the host's own permissions.
+Result<void> limit_devices_of(const store::Record& record, const plan::Plan& plan);
 
 /// Kills what is left in it. One that is not ours (a scope) systemd removes.
 Result<void> remove_cgroup_of(const store::Record& record);

@@ -140,9 +140,7 @@ Result<void> Launch::make_cgroup() {
         return {}; // without the right to make one it stays in ours
     record_.cgroup_id = store::cgroup_id(record_.cgroup);
     TRY_VOID(runtime::apply_controls(record_.cgroup, controls_));
-    if (bundle_->plan.limit_devices)
-        TRY_VOID(runtime::limit_devices(record_.cgroup, bundle_->plan.resources.devices));
-    return {};
+    return limit_devices_of(record_, bundle_->plan);
 }
 
 Result<void> Launch::prepare_place() {

@@ -122,7 +122,7 @@ Result<void> Start::make_cgroup() {
     TRY_VOID(make_payload_cgroup(cgroup));
     cgroup_ = std::move(cgroup);
     TRY_VOID(runtime::apply_resources(cgroup_->payload_folder(), plan_.resources));
-    if (plan_.limit_devices)
+    if (!plan_.resources.devices.empty()) // else the unit's DevicePolicy= says enough
         TRY_VOID(runtime::limit_devices(cgroup_->payload_folder(), plan_.resources.devices));
     watch_.lap("plan it, make its cgroup");
     return {};

@@ -90,6 +90,19 @@ TEST_CASE("in a user namespace devices are bound from the host instead of made",
     CHECK(steps_of<plan::BindMount>(*plan).size() == 6);
 }
 
+TEST_CASE("without rules for devices those may be used that the configuration makes", "[plan]") {
+    auto spec = minimal();
+    CHECK(plan_of(spec)->device_rules.empty());
+    spec.devices = {{'c', "/dev/fuse", 10, 229}, {'p', "/dev/fifo"}, {'b', "/dev/sda", 8, 0}};
+    const auto implied = plan_of(spec)->device_rules;
+    REQUIRE(implied.size() == 2); // a FIFO is no device
+    CHECK((implied[0].allow && implied[0].type == 'c' && implied[0].major == 10 && implied[0].minor == 229));
+    CHECK((implied[1].allow && implied[1].type == 'b' && implied[1].access == "rwm"));
+    spec.resources.devices = {{false}};
+    REQUIRE(plan_of(spec)->device_rules.size() == 1);
+    CHECK_FALSE(plan_of(spec)->device_rules.front().allow);
+}
+
 TEST_CASE("id maps and a new user namespace come together or not at all", "[plan]") {
     auto spec = minimal();
     spec.uid_mappings = {{0, 100000, 65536}};
