@@ -249,6 +249,43 @@ void write_listen_pid(char* digits) noexcept {
     digits[count] = '\0';
 }
 
+/// ENOENT, or EACCES for what is no program whoever runs it. Whatever else can be wrong shows at the exec: what root
+/// may not look at is not root's to judge, and neither is what a magic link leads to, as descriptors of the host are
+/// still open here. We are in the container's root: nothing else leads out of it.
+int check_program(int folder, const char* path) noexcept {
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC;
+    how.resolve = RESOLVE_NO_MAGICLINKS;
+    const auto fd = static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof how));
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? ENOENT : 0;
+    struct stat file {};
+    const bool known = ::fstat(fd, &file) == 0;
+    ::close(fd);
+    return !known || (S_ISREG(file.st_mode) && (file.st_mode & 0111) != 0) ? 0 : EACCES;
+}
+
+/// `create` must not succeed where `start` can only fail: its caller reports then what the user got wrong.
+void find_program(const ChildContext& context) noexcept {
+    // A startContainer hook may still bring it.
+    if (context.start_socket < 0 || !context.prepared->start_hooks.empty())
+        return;
+    // Where it is missing it will be made, and is empty.
+    const int folder = rooted::open_raw(context.root, context.process->process.cwd.c_str(), O_PATH | O_DIRECTORY);
+    int remembered = ENOENT;
+    for (const char* path : context.payload->candidates) {
+        const int err = folder < 0 && path[0] != '/' ? ENOENT : check_program(folder, path);
+        if (err == 0 || err == EACCES)
+            remembered = err;
+        if (err == 0)
+            break;
+    }
+    if (folder >= 0)
+        ::close(folder);
+    if (remembered != 0)
+        give_up(context, Stage::exec_failed, 0, remembered);
+}
+
 /// `create` stops here until `start` connects; from then on we report over its connection.
 int wait_for_start(ChildContext& context) noexcept {
     if (context.start_socket < 0)
@@ -308,6 +345,7 @@ void become_payload(ChildContext& context) noexcept {
     must(IdentityStep::keyring, make_keyring(context.new_keyring));
     must(IdentityStep::apparmor, set_apparmor(process.apparmor_profile));
     must(IdentityStep::selinux, set_selinux(process.selinux_label));
+    find_program(context);
     must(IdentityStep::start_socket, wait_for_start(context));
     must(IdentityStep::personality, set_personality(context.process->personality));
     must(IdentityStep::memory_policy, set_memory_policy(context));

@@ -93,10 +93,14 @@ Error identity_error(const Report& report, const plan::ProcessPlan& plan) {
 Error exec_error(const Report& report, const plan::ProcessPlan& plan) {
     const std::string& program = plan.process.args.front();
     const bool searched = program.find('/') == std::string::npos;
+    // In their hints are the words by which the docker command tells 127 and 126; it minds the case.
     const std::string text =
         fmt::format("cannot run '{}'{}", program, searched ? " (looked for in the container's PATH)" : "");
     if (report.error == ENOENT)
-        return os_error(ENOENT, text, "the program, or the interpreter that it names, is not in the rootfs");
+        return os_error(ENOENT, text,
+                        "executable file not found in the rootfs, or the interpreter that it names is not");
+    if (report.error == EACCES)
+        return os_error(EACCES, text, "permission denied is also what a folder gets, and a file of a noexec mount");
     if (report.error == ENOEXEC)
         return os_error(ENOEXEC, text, "it is for another machine, or a script without a first line '#!...'");
     return os_error(report.error, text);

@@ -280,4 +280,38 @@ check_contains "a wrong option too" "unknown option 'nonesuch'" "$(tail -1 log.j
 ctr-oci --log log.json --log-format json state nonesuch > /dev/null 2>&1
 check_contains "a container that is not there, in Podman's words" "does not exist" "$(tail -1 log.json | jq -r .msg)"
 
+# create: what start could only fail at
+creates() { # FILTER
+    make "$1"
+    ctr-oci create --bundle bundle f
+}
+ln -s nonesuch tree/bin/dangling
+ln -s /proc/self/root/nonesuch tree/bin/magic
+for program in /nonesuch nonesuch ./nonesuch /bin/dangling /bin/sh/x; do
+    check_status "create fails at once for '$program'" 1 creates ".process.args = [\"$program\"]"
+    check_contains "in words that callers look for" "executable file not found" "$output"
+    check_contains "and others look for" "No such file or directory" "$output"
+done
+for program in /bin /etc/passwd; do
+    check_status "and for '$program', which is no program" 1 creates ".process.args = [\"$program\"]"
+    check_contains "with another reason" "permission denied" "$output"
+done
+check_status "nothing is left of it" 1 ctr-oci state f
+check "a program is found in the PATH, or below the working directory" creates '.process.args = ["bin/true"] | .process.cwd = "/"'
+ctr-oci delete --force f
+# [RESOLVE_NO_MAGICLINKS] At that time descriptors of the host are still open.
+check "what is behind a magic link is not looked for" creates '.process.args = ["magic"]'
+ctr-oci delete --force f
+check "a startContainer hook may still bring the program" creates '.process.args = ["/nonesuch"] | .hooks.startContainer = [{path: "/bin/true"}]'
+ctr-oci delete --force f
+
+# Devices without rules; the test bed itself may open fuse.
+open_fuse() { # FILTER
+    make "del(.linux.resources) | .process.args = [\"/bin/sh\", \"-c\", \"test -e /dev/fuse || mknod /dev/fuse c 10 229; : 3<> /dev/fuse && echo open\"] |
+        .process.capabilities |= map_values(. + [\"CAP_MKNOD\"]) | $1"
+    ctr-oci run --bundle bundle f 2>&1
+}
+check_contains "without rules no other device can be opened" "Operation not permitted" "$(open_fuse .)"
+check_equal "than those of the configuration" open "$(open_fuse '.linux.devices = [{type: "c", path: "/dev/fuse", major: 10, minor: 229}]')"
+
 check_equal "no record is left" "" "$(ls /run/ctr-oci 2> /dev/null)"
