@@ -5,8 +5,10 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 
 namespace ctrd::systemd {
@@ -49,10 +51,15 @@ Error bus_error(int r, const BusError& error, const std::string& doing) {
                                           : Error{static_cast<std::errc>(-r), doing + ": " + error.value.message, ""};
 }
 
+constexpr const char* system_socket = "/run/systemd/private";
+
+/// Root of a user's own namespace, as Podman is without root, is to the system's manager that user.
+bool is_the_systems_root() { return ::geteuid() == 0 && (::access(system_socket, W_OK) == 0 || errno != EACCES); }
+
 /// The system's manager for root, the user's own for others.
 std::string private_socket() {
-    if (::geteuid() == 0)
-        return "/run/systemd/private";
+    if (is_the_systems_root())
+        return system_socket;
     const char* runtime = std::getenv("XDG_RUNTIME_DIR");
     return (runtime == nullptr ? "/run/user/" + std::to_string(::geteuid()) : std::string{runtime}) +
            "/systemd/private";
@@ -69,9 +76,10 @@ Result<Bus> connect() {
         r = sd_bus_start(raw);
     if (r < 0)
         return fail(os_error(-r, "cannot reach systemd at '" + path + "'",
-                             ::geteuid() == 0 ? "--systemd-cgroup needs systemd as PID 1"
-                                              : "--systemd-cgroup needs your own service manager: log in, or loginctl "
-                                                "enable-linger"));
+                             is_the_systems_root()
+                                 ? "--systemd-cgroup needs systemd as PID 1"
+                                 : "--systemd-cgroup needs your own service manager: log in, or loginctl "
+                                   "enable-linger"));
     return bus;
 }
 

@@ -73,13 +73,21 @@ Result<Helper> start_helper(std::vector<std::string> words) {
     return helper;
 }
 
+/// What to_text() made of it.
+Error helpers_error(std::string_view text) {
+    constexpr std::string_view mark = "\n  hint: ";
+    const auto end = text.find(mark);
+    const auto hint = end == std::string_view::npos ? std::string_view{} : text.substr(end + mark.size());
+    return {std::errc::io_error, "systemd: " + std::string{text.substr(0, end)}, std::string{hint}};
+}
+
 Result<std::string> await_answer(int socket) {
     pollfd waiting{socket, POLLIN, 0};
     if (::poll(&waiting, 1, 30000) <= 0)
         return fail(os_error(ETIMEDOUT, "systemd did not do what a scope needs in time"));
     FdMessage message = TRY(receive_fds(socket));
     if (message.data.starts_with("error "))
-        return fail(Error{std::errc::io_error, "systemd: " + message.data.substr(6), ""});
+        return fail(helpers_error(std::string_view{message.data}.substr(6)));
     if (message.data.empty())
         return fail(os_error(ECHILD, "ctr-scope ended without an answer"));
     return std::move(message.data);
