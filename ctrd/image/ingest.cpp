@@ -92,9 +92,9 @@ private:
         const std::string copy_name = "blob-" + std::to_string(i);
         if (!has_blob)
             copy = TRY(workspace_.new_file(copy_name));
-        if (!has_layer)
-            tree = TRY(workspace_.new_folder(tree_name(i)));
-        LayerJob job{input, blob, {}, copy ? copy.get() : -1, tree ? tree.get() : -1, options_.limits, {}};
+        // Also where the layer is there already: only its content says that these bytes are that layer.
+        tree = TRY(workspace_.new_folder(tree_name(i)));
+        LayerJob job{input, blob, {}, copy ? copy.get() : -1, tree.get(), options_.limits, {}};
         if (!diff_ids_.empty())
             job.diff_id = diff_ids_[i];
         std::uint64_t told = 0;
@@ -105,8 +105,7 @@ private:
             tell(i, Progress::State::working, bytes);
         };
         results_[i] = TRY(unpack_layer(job));
-        if (tree)
-            trees_made_[i] = 1;
+        trees_made_[i] = has_layer ? 0 : 1;
         // At once, so that whoever is interrupted has not fetched it in vain.
         if (copy) {
             if (::fdatasync(copy.get()) < 0)

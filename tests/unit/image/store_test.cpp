@@ -93,6 +93,14 @@ TEST_CASE("a layer that is not what the config says leaves no image and nothing 
         CHECK(test.is_empty(part));
 }
 
+TEST_CASE("bytes that are not the layer they claim to be are refused where that layer is stored already", "[image]") {
+    TestStore test;
+    REQUIRE(test.load_simple("host.example/web:1", "a").has_value());
+    const auto lies = test.load(docker_archive("host.example/lies:1", config_for(layer_with("a")), layer_with("b")));
+    CHECK_FALSE(lies.has_value());
+    CHECK_FALSE(find_image(test.store, "host.example/lies:1").has_value());
+}
+
 TEST_CASE("an archive does not take another image's name by itself", "[image]") {
     TestStore test;
     REQUIRE(test.load_simple("host.example/web:1", "one").has_value());
