@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include <array>
@@ -28,6 +29,7 @@ constexpr int request_fd = 3;
 constexpr int console_fd = 4;
 constexpr std::size_t largest_request = 1U << 20;
 constexpr std::size_t largest_user_file = 4U << 20;
+constexpr rlim_t usual_descriptors = 1024;
 constexpr auto start_timeout = 30s;
 
 /// Of the rootfs as the container sees it. Absent: empty.
@@ -92,7 +94,17 @@ Result<int> await_end(const runtime::ExecProcess& process, int sigterm) {
     return wait_exit(process.pid);
 }
 
+/// ctrd needs many descriptors; programs that use select(2), or close all that may be open, want systemd's default.
+void restore_usual_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > usual_descriptors) {
+        limit.rlim_cur = usual_descriptors;
+        [[maybe_unused]] const int lowered = ::setrlimit(RLIMIT_NOFILE, &limit); // can't fail
+    }
+}
+
 Result<int> run(const std::string& name) {
+    restore_usual_limit();
     const UniqueFd sigterm = TRY(take_over_sigterm());
     UniqueFd file{request_fd};
     const std::string text = TRY(read_all(file.get(), largest_request).context("request"));
