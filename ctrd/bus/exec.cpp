@@ -1,8 +1,8 @@
 #include "ctrd/bus/exec.hpp"
 
-#include "ctrd/activation/late_bind.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
+#include "ctrd/bus/leader.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/reply.hpp"
 #include "ctrd/bus/spawn.hpp"
@@ -24,14 +24,6 @@ constexpr int request_number = 3;
 constexpr std::size_t longest_reason = 4096;
 
 int exit_status(const siginfo_t& info) { return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status; }
-
-/// The leader that systemd named may have ended, and its number be another's by now.
-Result<std::uint64_t> verify_leader(const std::string& container, pid_t leader) {
-    const std::uint64_t started = TRY(start_time(leader));
-    if (activation::container_of_cgroup(TRY(cgroup_of(leader))) != container)
-        return fail(os_error(ESRCH, "its first process has ended"));
-    return started;
-}
 
 } // namespace
 
