@@ -291,6 +291,12 @@ void check_standby(const UnitSpec& spec, Findings& found) {
         found.add("max-lifetime", "'max-lifetime' must be at least a second", "for example \"1day\"");
 }
 
+void check_init(const UnitSpec& spec, Findings& found) {
+    if (spec.init && runs_systemd(spec))
+        found.add("init", "'init' puts a program before the payload, and a systemd has to be PID 1 itself",
+                  "leave it out, or write systemd = false if the command is no systemd");
+}
+
 void check_seccomp(const UnitSpec& spec, Findings& found) {
     if (!spec.seccomp || *spec.seccomp == "default" || *spec.seccomp == "unconfined")
         return;
@@ -307,7 +313,7 @@ constexpr std::array checks{
     Check{"name", check_name},       Check{"rootfs or bundle", check_source}, Check{"command", check_command},
     Check{"process", check_process}, Check{"environment", check_environment}, Check{"capabilities", check_capabilities},
     Check{"mounts", check_mounts},   Check{"sockets", check_sockets},         Check{"start and stop", check_start},
-    Check{"standby", check_standby}, Check{"seccomp", check_seccomp},
+    Check{"standby", check_standby}, Check{"seccomp", check_seccomp},         Check{"init", check_init},
 };
 
 } // namespace

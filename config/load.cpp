@@ -85,6 +85,16 @@ void name_sockets(UnitSpec& spec) {
     }
 }
 
+/// What systemd as PID 1 wants to be told to stop, and how long its services may take; unless it was declared.
+void set_systemd_defaults(UnitSpec& spec) {
+    if (!runs_systemd(spec))
+        return;
+    if (!spec.origins.contains("stop-signal"))
+        spec.stop_signal = "SIGRTMIN+3";
+    if (!spec.origins.contains("stop-timeout"))
+        spec.stop_timeout_us = 90'000'000;
+}
+
 Outcome<Loaded> load_files(std::string_view name, const std::string& main, const std::vector<std::string>& folders) {
     Diagnostics problems;
     std::vector<std::string> paths{main};
@@ -206,6 +216,7 @@ Outcome<UnitSpec> parse(std::string_view name, const std::vector<SourceFile>& fi
         return refuse(std::move(problems));
     UnitSpec spec = read_spec(name, document, problems);
     name_sockets(spec);
+    set_systemd_defaults(spec);
     std::ranges::move(check(spec), std::back_inserter(problems));
     if (!problems.empty())
         return refuse(std::move(problems));
@@ -216,6 +227,18 @@ Start start_of(const UnitSpec& spec) {
     const bool at_boot = spec.sockets.empty() || spec.standby != Standby::stopped;
     return spec.start.value_or(at_boot ? Start::boot : Start::connection);
 }
+
+bool runs_systemd(const UnitSpec& spec) {
+    if (spec.systemd)
+        return *spec.systemd;
+    if (spec.command.empty())
+        return false;
+    const std::string& program = spec.command.front();
+    const auto base = program.substr(program.rfind('/') + 1);
+    return base == "systemd" || (base == "init" && program.ends_with("/sbin/init"));
+}
+
+bool has_machine_shell(const UnitSpec& spec) { return spec.machine_shell.value_or(!runs_systemd(spec)); }
 
 Location origin_of(const UnitSpec& spec, const std::string& key) {
     for (std::string at = key;;) {

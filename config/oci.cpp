@@ -57,6 +57,11 @@ Json rootfs_base(const UnitSpec& spec) {
              {{"namespaces", Json::array()}, {"maskedPaths", masked_paths()}, {"readonlyPaths", readonly_paths()}}}};
 }
 
+/// 0: for ever.
+std::uint64_t stop_timeout_ms(const UnitSpec& spec) {
+    return spec.stop_timeout_us == UnitSpec::infinity ? 0 : std::max<std::uint64_t>(1, spec.stop_timeout_us / 1000);
+}
+
 class Builder {
 public:
     Builder(const UnitSpec& spec, const Facts& facts, const OciOptions& options)
@@ -72,6 +77,7 @@ private:
     void set_environment();
     void set_capabilities();
     void set_namespaces();
+    void set_up_systemd();
     void add_mounts();
     void set_seccomp();
     void add_ctrd_key();
@@ -146,9 +152,11 @@ void Builder::set_capabilities() {
     if (!spec_.capabilities && spec_.bundle)
         return;
     std::vector<std::string> names;
-    if (!spec_.capabilities)
+    if (!spec_.capabilities) {
         names.assign(default_capabilities().begin(), default_capabilities().end());
-    else if (*spec_.capabilities == std::vector<std::string>{"ALL"})
+        if (runs_systemd(spec_)) // it ends its pid namespace by it, and nothing else
+            names.emplace_back("CAP_SYS_BOOT");
+    } else if (*spec_.capabilities == std::vector<std::string>{"ALL"})
         names.assign(all_capabilities().begin(), all_capabilities().end());
     else
         for (const auto& name : *spec_.capabilities)
@@ -182,6 +190,27 @@ void Builder::set_namespaces() {
     }
     if (own_network && !has("network"))
         list.push_back({{"type", "network"}});
+}
+
+/// What systemd as PID 1 needs of whoever made the container (systemd's Container Interface): a /run of its own, and
+/// its own part of the cgroup tree to divide.
+void Builder::set_up_systemd() {
+    if (!runs_systemd(spec_))
+        return;
+    Json& list = config_["mounts"];
+    if (!list.is_array())
+        list = Json::array();
+    for (auto& one : list)
+        if (one.value("type", "") == "cgroup" && one.contains("options"))
+            for (auto& option : one["options"])
+                option = option == "ro" ? Json("rw") : option;
+    const auto has = [&](std::string_view destination) {
+        return std::any_of(list.begin(), list.end(), [&](const Json& m) { return m["destination"] == destination; });
+    };
+    if (!has("/run"))
+        list.push_back(mount("/run", "tmpfs", "tmpfs", {"nosuid", "nodev", "strictatime", "mode=755", "size=20%"}));
+    if (!has("/run/lock"))
+        list.push_back(mount("/run/lock", "tmpfs", "tmpfs", {"nosuid", "nodev", "noexec", "mode=1777", "size=5m"}));
 }
 
 void Builder::add_mounts() {
@@ -263,10 +292,15 @@ void Builder::add_ctrd_key() {
     config_["ctrd"] = {{"name", spec_.name},
                        {"source", clean_path(spec_.rootfs ? *spec_.rootfs : *spec_.bundle)},
                        {"stop_signal", spec_.stop_signal},
+                       {"machine_shell", has_machine_shell(spec_)},
                        {"ready_timeout_ms", std::max<std::uint64_t>(1, spec_.ready_timeout_us / 1000)},
                        {"sockets", std::move(sockets)}};
     if (auto standby = standby_of(spec_); !standby.is_null())
         config_["ctrd"]["standby"] = std::move(standby);
+    if (runs_systemd(spec_))
+        config_["ctrd"]["systemd"] = true;
+    if (spec_.init)
+        config_["ctrd"].update({{"init", true}, {"stop_timeout_ms", stop_timeout_ms(spec_)}});
 }
 
 /// The text, proved to be what ctr-run will accept.
@@ -298,6 +332,7 @@ Outcome<OciResult> Builder::build() {
     set_environment();
     set_capabilities();
     set_namespaces();
+    set_up_systemd();
     add_mounts();
     set_seccomp();
     if (options_.declared)

@@ -39,7 +39,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 27> keys;
+    static const std::array<Key, 30> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -74,6 +74,9 @@ private:
         if (number)
             spec_.stop_signal = signal_name(*number);
     }
+    void systemd(const Member& m) { spec_.systemd = in_.boolean(m); }
+    void machine_shell(const Member& m) { spec_.machine_shell = in_.boolean(m); }
+    void init(const Member& m) { set_plain(spec_.init, in_.boolean(m)); }
     void stop_timeout(const Member& m) { set_plain(spec_.stop_timeout_us, duration(m)); }
     void ready_timeout(const Member& m) { set_plain(spec_.ready_timeout_us, duration(m)); }
     void start(const Member& m) { set(spec_.start, in_.choice(m, start_words)); }
@@ -107,7 +110,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 27> SpecReader::keys{{
+const std::array<SpecReader::Key, 30> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"command", &SpecReader::command},
@@ -135,6 +138,9 @@ const std::array<SpecReader::Key, 27> SpecReader::keys{{
     {"stop-signal", &SpecReader::stop_signal},
     {"stop-timeout", &SpecReader::stop_timeout},
     {"ready-timeout", &SpecReader::ready_timeout},
+    {"systemd", &SpecReader::systemd},
+    {"init", &SpecReader::init},
+    {"machine-shell", &SpecReader::machine_shell},
 }};
 
 void SpecReader::unknown(std::string_view table, const Member& member, std::span<const std::string_view> known) {

@@ -67,8 +67,11 @@ struct UnitSpec {
     std::string stop_signal{"SIGTERM"};
     std::uint64_t stop_timeout_us{10'000'000}; // infinite: infinity
     std::uint64_t ready_timeout_us{30'000'000};
-    std::optional<Start> start{}; // see start_of()
-    std::string restart{"no"};    // a value of systemd's Restart=
+    std::optional<Start> start{};  // see start_of()
+    std::string restart{"no"};     // a value of systemd's Restart=
+    std::optional<bool> systemd{}; // see runs_systemd()
+    std::optional<bool> machine_shell{};
+    bool init{false}; // ctr-init is PID 1, the payload its child
     Standby standby{Standby::stopped};
     std::uint64_t idle_timeout_us{infinity};          // then it goes back to its standby
     std::optional<std::uint32_t> idle_cpu_permille{}; // of one processor: above it, it is not idle
@@ -84,6 +87,11 @@ struct UnitSpec {
 
 /// The declared start, or "connection" with sockets and "boot" without; "boot" where something is to stand by.
 Start start_of(const UnitSpec& spec);
+/// Whether the payload's PID 1 is a systemd: as declared, or because of the command's name. It then gets what systemd
+/// expects of a container manager.
+bool runs_systemd(const UnitSpec& spec);
+/// Whether ctrd answers machined's calls for a shell: as declared, or because nobody else is there to do it.
+bool has_machine_shell(const UnitSpec& spec);
 /// Where `key` was written, else where the container's main file begins.
 Location origin_of(const UnitSpec& spec, const std::string& key);
 

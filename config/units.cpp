@@ -76,6 +76,18 @@ std::string restart_lines(const std::string& policy) {
     return text;
 }
 
+/// How PID 1 says that machined asked for it: ctr-init by its exit status, a systemd by how the kernel ends it.
+std::string machine_lines(const UnitSpec& spec) {
+    if (spec.init)
+        return "RestartForceExitStatus=195\nRestartPreventExitStatus=194\nSuccessExitStatus=194 195\n";
+    if (runs_systemd(spec))
+        return "RestartForceExitStatus=SIGHUP\nRestartPreventExitStatus=SIGINT\n";
+    return "";
+}
+
+/// ctr-init is told to end, and tells the payload in its own language.
+std::string kill_signal(const UnitSpec& spec) { return spec.init ? "SIGTERM" : spec.stop_signal; }
+
 std::string resource_lines(const ResourceSpec& resources) {
     std::string text;
     const auto line = [&](std::string_view property, const std::optional<std::string>& value) {
@@ -104,9 +116,9 @@ std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, bo
     if (deferred)
         text += fmt::format("ExecStartPre={} --compile {}\n", generator_program, spec.name);
     text += fmt::format("LogExtraFields={}\n", unit_word("CTRD_IMAGE=" + source_of(spec)));
-    text += fmt::format("KillSignal={}\nTimeoutStopSec={}\nTimeoutStartSec={}\n", spec.stop_signal,
+    text += fmt::format("KillSignal={}\nTimeoutStopSec={}\nTimeoutStartSec={}\n", kill_signal(spec),
                         duration_text(spec.stop_timeout_us), duration_text(spec.ready_timeout_us + ready_margin_us));
-    return text + restart_lines(spec.restart) + resource_lines(resources);
+    return text + restart_lines(spec.restart) + machine_lines(spec) + resource_lines(resources);
 }
 
 } // namespace

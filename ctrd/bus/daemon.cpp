@@ -11,6 +11,8 @@
 #include "ctrd/bus/declared_watch.hpp"
 #include "ctrd/bus/handover.hpp"
 #include "ctrd/bus/log.hpp"
+#include "ctrd/bus/machine_shells.hpp"
+#include "ctrd/bus/machine_sockets.hpp"
 #include "ctrd/bus/manager_object.hpp"
 #include "ctrd/bus/standby.hpp"
 #include "machined-plugin/machines.hpp"
@@ -57,7 +59,9 @@ private:
     Result<void> add_objects();
     void watch_registry();
     void on_units_loaded(Result<void> loaded);
-    void on_handover(const HandoverMessage& message, UniqueFd notify_fd);
+    void recover_machines();
+    void on_handover(const HandoverMessage& message, Handover::Descriptors descriptors);
+    void store(const HandoverMessage& message, UniqueFd notify_fd);
     void restore_backlogs_soon(const std::string& name);
     void register_machine(const Container& container);
     void on_machine(const systemd::Machine& machine, const Result<void>& registered);
@@ -67,8 +71,11 @@ private:
     EventLoop event_;
     Bus bus_;
     BindWatch binds_{event_.get()};
-    Handover handover_{event_.get(), [this](const auto& message, UniqueFd fd) { on_handover(message, std::move(fd)); }};
+    Handover handover_{event_.get(), [this](const auto& message, Handover::Descriptors descriptors) {
+                           on_handover(message, std::move(descriptors));
+                       }};
     Registry registry_{compiled_folder};
+    MachineShells shells_{event_.get(), [this](const auto& name) { return leader_of(registry_.unit(name)); }};
     DeclaredWatch declared_{
         event_.get(),
         compiled_folder,
@@ -128,6 +135,15 @@ void Daemon::recover_binds() {
     }
 }
 
+/// Their units keep them; nobody has to be told again which containers run.
+void Daemon::recover_machines() {
+    auto found = take_machine_sockets_from(1);
+    if (!found)
+        return log_warning(std::move(found).context("cannot take machine sockets out of systemd's stores").error());
+    for (auto& socket : *found)
+        shells_.add(std::move(socket));
+}
+
 Result<void> Daemon::add_objects() {
     objects_.push_back(TRY(add_manager_object(bus_.get(), actions_)));
     objects_.push_back(TRY(add_container_objects(bus_.get(), actions_)));
@@ -147,6 +163,7 @@ void Daemon::watch_registry() {
                          [this](const Container& container) {
                              registered_.erase(container.name);
                              actions_.changed(container);
+                             shells_.remove(container.name);
                              if (announcing_)
                                  announce_removed(bus_.get(), container);
                              if (announcing_)
@@ -185,6 +202,7 @@ Result<void> Daemon::start() {
 void Daemon::on_units_loaded(Result<void> loaded) {
     if (loaded) {
         announcing_ = true;
+        recover_machines(); // not before it is known which containers run
         if (const int r = sd_bus_request_name(bus_.get(), bus_name, 0); r < 0)
             loaded = fail(os_error(-r, "cannot take the bus name '" + std::string{bus_name} + "'",
                                    "does another ctrd run? is its D-Bus policy installed?"));
@@ -206,10 +224,15 @@ void Daemon::look_at_standby(const std::string& name) {
         standby_.look_at(*container);
 }
 
-void Daemon::on_handover(const HandoverMessage& message, UniqueFd notify_fd) {
+void Daemon::on_handover(const HandoverMessage& message, Handover::Descriptors descriptors) {
     look_at_standby(message.name); // one that was only created runs now
-    if (!notify_fd)
-        return; // its unit's state says the rest
+    if (descriptors.machine)
+        shells_.add(std::move(descriptors.machine));
+    if (descriptors.notify) // else its unit's state says the rest
+        store(message, std::move(descriptors.notify));
+}
+
+void Daemon::store(const HandoverMessage& message, UniqueFd notify_fd) {
     const int fd = notify_fd.get();
     // Stored before it is used: from here on it outlives us. Its unit has a copy in its own store, for the case that
     // ours is emptied (systemctl stop ctrd).
@@ -245,8 +268,11 @@ int Daemon::on_settled(sd_event_source*, std::uint64_t, void* userdata) noexcept
 
 void Daemon::register_machine(const Container& container) {
     const pid_t leader = leader_of(container.unit);
+    const std::string_view state = state_of(container.unit);
     if (!is_up(container.unit) || leader == 0) {
         registered_.erase(container.name);
+        if (state == "stopped" || state == "failed") // while it starts, its socket may be here already
+            shells_.remove(container.name);
         return;
     }
     if (const auto [at, fresh] = registered_.try_emplace(container.name, leader); !fresh && at->second == leader)

@@ -3,6 +3,7 @@
 #include "ctrd/base/names.hpp"
 #include "ctrd/bus/bind_watch.hpp"
 #include "ctrd/bus/log.hpp"
+#include "ctrd/bus/machine_sockets.hpp"
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
@@ -74,12 +75,16 @@ Result<void> Handover::receive(int socket) {
     if (received.data.empty())
         return {}; // ctr-run was ended before it spoke
     const auto message = TRY(parse_handover(received.data));
-    UniqueFd notify_fd;
-    if (!received.fds.empty())
-        notify_fd = std::move(received.fds.front());
-    if (notify_fd && !is_notify_fd(notify_fd.get()))
-        return fail(bad_input("container '" + message.name + "': its descriptor is no seccomp listener"));
-    received_(message, std::move(notify_fd));
+    Descriptors descriptors;
+    for (UniqueFd& fd : received.fds) {
+        if (is_notify_fd(fd.get()))
+            descriptors.notify = std::move(fd);
+        else if (container_of_socket(fd.get()) == message.name)
+            descriptors.machine = std::move(fd);
+        else
+            return fail(bad_input("container '" + message.name + "': a descriptor is nothing of ctrd's"));
+    }
+    received_(message, std::move(descriptors));
     return {};
 }
 

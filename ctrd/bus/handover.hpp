@@ -1,4 +1,5 @@
-// /run/ctrd/handover: ctr-run tells that a container is ready, and hands its seccomp notification descriptor over.
+// /run/ctrd/handover: ctr-run tells that a container is ready, and hands over what is ctrd's from then on: its seccomp
+// notification descriptor and its machine socket.
 #pragma once
 
 #include "ctrd/base/fd.hpp"
@@ -19,8 +20,11 @@ Result<HandoverMessage> parse_handover(std::string_view json);
 
 class Handover {
 public:
-    /// `notify_fd`: none where the container adopts no socket.
-    using Received = std::function<void(const HandoverMessage& message, UniqueFd notify_fd)>;
+    struct Descriptors {
+        UniqueFd notify{};  // none where the container adopts no socket
+        UniqueFd machine{}; // none where a systemd runs in the container
+    };
+    using Received = std::function<void(const HandoverMessage& message, Descriptors descriptors)>;
     Handover(sd_event* event, Received received) : event_{event}, received_{std::move(received)} {}
     Handover(const Handover&) = delete;
     Handover& operator=(const Handover&) = delete;

@@ -33,8 +33,11 @@ struct Describe {
         return fmt::format("change the options of the mount on '{}'{}", s.destination, attributes(s.attributes));
     }
     std::string operator()(const BindMount& s) const {
-        return fmt::format("bind '{}' on '{}'{}{}", s.host_source, s.destination, attributes(s.attributes),
-                           s.id_map ? " with other ids" : "");
+        return fmt::format("bind '{}' on '{}'{}{}{}", s.host_source, s.destination, attributes(s.attributes),
+                           s.id_map ? " with other ids" : "", s.optional ? " if it can be" : "");
+    }
+    std::string operator()(const KeepOutHostBus& s) const {
+        return fmt::format("check that '{}' is not the host's own bus", s.path);
     }
     std::string operator()(const BindCgroup& s) const {
         return fmt::format("bind the container's cgroup on '{}'{}", s.destination, attributes(s.attributes));

@@ -25,6 +25,11 @@ public:
         TRY_VOID(plan_rootfs());
         for (const oci::Mount& mount : spec_.mounts)
             TRY_VOID(plan_mount(mount));
+        for (const Offer& offer : host_.offers)
+            plan_offer(offer);
+        if (host_.is_machine)
+            add(KeepOutHostBus{"/var/run/dbus/system_bus_socket",
+                               "/run/dbus/system_bus_socket"}); // as machined spells it
         TRY_VOID(plan_devices());
         if (spec_.process->terminal)
             add(AttachTerminal{spec_.process->console_size});
@@ -212,8 +217,18 @@ private:
             own_dev_ = false;
         auto id_map = TRY(plan_id_map(mount, options));
         add(BindMount{host_path(mount.source), std::move(destination), options.recursive_bind,
-                      std::move(options.attributes), std::move(id_map)});
+                      std::move(options.attributes), std::move(id_map), false});
         return {};
+    }
+
+    /// Read-only also for who owns it: a socket that is connected to needs no more.
+    void plan_offer(const Offer& offer) {
+        constexpr std::uint64_t attributes =
+            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+        BindMount step{offer.host_path, offer.destination, false, {}, {}, true};
+        step.attributes.set = attributes;
+        step.attributes.propagation = {offer.follows ? ms_slave : ms_private};
+        add(std::move(step));
     }
 
     Result<void> plan_cgroup(std::string destination, MountOptions& options) {
@@ -227,7 +242,7 @@ private:
     void plan_device(const oci::Device& device) {
         // In a user namespace nobody may make device nodes: the host's own are bound instead.
         if (plan_.in_user_namespace)
-            add(BindMount{device.path, device.path, false, {.propagation = {ms_private}}, {}});
+            add(BindMount{device.path, device.path, false, {.propagation = {ms_private}}, {}, false});
         else
             add(MakeDevice{device.type, device.path, device.major, device.minor, device.mode, device.uid, device.gid});
     }

@@ -77,6 +77,14 @@ struct BindMount {
     bool recursive{false};
     MountAttributes attributes{};
     std::optional<IdMap> id_map{};
+    bool optional{false}; // where the rootfs has no place for it, the container does without
+};
+
+/// A check: systemd-machined takes whatever is at `path` in the container for that container's own bus. With the host's
+/// there, what is meant for the container would be done to the host.
+struct KeepOutHostBus {
+    std::string path{};
+    std::string host_path{};
 };
 
 /// The container's own cgroup where it has no cgroup namespace to mount one of its own from.
@@ -148,9 +156,10 @@ struct PivotRoot {
     bool in_place{false};
 };
 
-using Step = std::variant<RaiseLoopback, SetPropagation, AttachRootfs, MountFs, Remount, BindMount, BindCgroup,
-                          MakeDevice, MakeSymlink, AttachTerminal, AwaitRuntimeHooks, RunContainerHooks, MaskPath,
-                          ReadonlyPath, MakeFolder, ReadonlyRoot, SetHostname, SetDomainname, WriteSysctl, PivotRoot>;
+using Step =
+    std::variant<RaiseLoopback, SetPropagation, AttachRootfs, MountFs, Remount, BindMount, KeepOutHostBus, BindCgroup,
+                 MakeDevice, MakeSymlink, AttachTerminal, AwaitRuntimeHooks, RunContainerHooks, MaskPath, ReadonlyPath,
+                 MakeFolder, ReadonlyRoot, SetHostname, SetDomainname, WriteSysctl, PivotRoot>;
 
 /// A namespace to join, just before the child is made.
 struct JoinNamespace {
@@ -186,10 +195,20 @@ struct Plan {
     std::vector<oci::DeviceRule> device_rules{}; // those of `resources`, or else what the configuration implies
 };
 
+/// Something of the host's that a container is offered, read-only, beside what its configuration asks for. A rootfs
+/// that can't take it, such as one on a read-only file system without the mount point, goes without.
+struct Offer {
+    std::string host_path{};
+    std::string destination{};
+    bool follows{false}; // what the host mounts below it later appears in the container too
+};
+
 /// What a plan depends on besides the spec.
 struct HostFacts {
     std::string bundle{}; // absolute; relative paths of the spec are below it
     bool no_pivot{false}; // the host runs from its initramfs
+    std::vector<Offer> offers{};
+    bool is_machine{false}; // systemd-machined will be told of it
 };
 
 /// Pure: no system call, no clock, no environment. `spec.process` must be there.

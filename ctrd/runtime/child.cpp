@@ -95,7 +95,10 @@ void run_exec_process(ChildContext& context) noexcept {
         must(IdentityStep::join, ::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0 ? errno : 0);
     context.root = ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     must(IdentityStep::join, context.root < 0 ? errno : 0);
-    if (context.process->process.terminal)
+    if (context.terminal >= 0)
+        must(IdentityStep::terminal,
+             ::fchown(context.terminal, context.process->process.user.uid, static_cast<gid_t>(-1)) < 0 ? errno : 0);
+    else if (context.process->process.terminal)
         must(IdentityStep::terminal, open_terminal(context, context.process->process.console_size));
     become_payload(context);
 }

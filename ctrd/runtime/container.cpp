@@ -164,6 +164,8 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     if (cgroup.empty())
         cgroup = TRY(cgroup_mount()) + TRY(cgroup_of(::getpid()));
     Prepared prepared = TRY(prepare(plan, cgroup));
+    if (options.init >= 0)
+        add_init(prepared.process, options.init_args);
     if (options.listen_fdnames)
         add_listen_environment(prepared.process, options.pass_fds.size(), *options.listen_fdnames);
     const auto lifted = TRY(lift_descriptors(options.pass_fds));
@@ -176,6 +178,7 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     const int above = static_cast<int>(3 + passed.size());
     const UniqueFd theirs{::fcntl(pair.theirs.get(), F_DUPFD_CLOEXEC, above)};
     const HookStates states = TRY(make_hook_states(plan.hooks, above));
+    const UniqueFd init{options.init >= 0 ? ::fcntl(options.init, F_DUPFD_CLOEXEC, above) : -1};
     ChildContext context{};
     context.plan = &plan;
     context.process = &plan.process;
@@ -185,6 +188,7 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     context.parent_end = pair.ours.get();
     context.start_socket = options.start_socket;
     context.console_socket = options.console_socket;
+    context.init = init.get();
     context.pass_fds = passed.data();
     context.pass_count = static_cast<unsigned>(passed.size());
     context.intercept_bind = options.intercept_bind;

@@ -36,6 +36,10 @@ struct SpawnOptions {
     bool intercept_bind{false};
     /// Give the payload a session keyring of its own, so that it does not possess the caller's keys.
     bool new_keyring{true};
+    /// A program that becomes PID 1 in place of the payload, executed by descriptor: it comes from the host, whatever
+    /// the image holds. It gets `init_args` and after them the payload's own, which it runs as its child.
+    int init{-1};
+    std::vector<std::string> init_args{};
     /// A listening SOCK_SEQPACKET unix socket: the child stops there, all set up, until somebody connects and then
     /// reports the exec over that connection (`ctr-oci create` / `start`). go() then returns when it is set up.
     int start_socket{-1};
@@ -95,6 +99,9 @@ Result<void> await_start(const Waiting& waiting, const plan::Plan& plan, const S
 /// What `exec` adds to a running container: one more process with the container's own rights.
 struct ExecOptions {
     int console_socket{-1};
+    /// The slave of a terminal of the container's devpts that somebody else has opened: it becomes the process'
+    /// controlling terminal, its user's, and its first three descriptors.
+    int terminal{-1};
     std::vector<int> pass_fds{};
     /// Folders to be born in, "" for the leader's own: the first that has room for a process. A payload that gives its
     /// cgroup's controllers to cgroups below it leaves none in the cgroup itself. None at all: the leader's own.

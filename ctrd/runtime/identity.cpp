@@ -218,13 +218,17 @@ int arrange_descriptors(ChildContext& context) noexcept {
     if (context.sync != last && ::dup3(context.sync, last, O_CLOEXEC) < 0)
         return errno;
     context.sync = last;
-    if (context.created_state < 0)
-        return check(::syscall(SYS_close_range, last + 1, ~0U, 0));
-    // The startContainer hooks still need the state: a file in memory, which leads nowhere.
-    if (context.created_state != last + 1 && ::dup3(context.created_state, last + 1, O_CLOEXEC) < 0)
-        return errno;
-    context.created_state = last + 1;
-    return check(::syscall(SYS_close_range, last + 2, ~0U, 0));
+    // What is still needed until the exec are files, which lead nowhere: the state for the startContainer hooks, and
+    // the program that becomes PID 1. They were opened in this order, so neither is moved over the other.
+    int next = last + 1;
+    for (int* kept : {&context.created_state, &context.init}) {
+        if (*kept < 0)
+            continue;
+        if (*kept != next && ::dup3(*kept, next, O_CLOEXEC) < 0)
+            return errno;
+        *kept = next++;
+    }
+    return check(::syscall(SYS_close_range, next, ~0U, 0));
 }
 
 /// Late, so that none of them hampers the set-up.
@@ -316,6 +320,19 @@ void run_start_hooks(const ChildContext& context) noexcept {
             give_up(context, Stage::start_hook_failed, i, result);
 }
 
+/// PID 1 is the host's program then. That the payload's own can't be run must be known before, as without it.
+void exec_init(const ChildContext& context) noexcept {
+    if (context.init < 0)
+        return;
+    const PreparedProcess& payload = *context.payload;
+    for (const char* path : payload.candidates)
+        if (::access(path, X_OK) == 0) {
+            ::syscall(SYS_execveat, context.init, "", payload.init_argv.data(), payload.envp.data(), AT_EMPTY_PATH);
+            give_up(context, Stage::exec_failed, 0, errno);
+        }
+    give_up(context, Stage::exec_failed, 0, errno);
+}
+
 /// As execvp does: the first that exists and may be executed; EACCES is remembered over ENOENT.
 [[noreturn]] void exec_payload(const ChildContext& context) noexcept {
     const PreparedProcess& payload = *context.payload;
@@ -323,6 +340,7 @@ void run_start_hooks(const ChildContext& context) noexcept {
     // Whoever waits for this message has died: then the start did not complete, and leaves no trace.
     if (!report(context, Stage::exec_now, 0, 0))
         ::_exit(1);
+    exec_init(context);
     for (const char* path : payload.candidates) {
         ::execve(path, payload.argv.data(), payload.envp.data());
         if (errno == EACCES)

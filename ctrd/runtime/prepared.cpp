@@ -60,6 +60,8 @@ struct Open {
     }
     Result<Source> operator()(const plan::BindMount& step) const {
         auto source = clone_tree(step.host_source, step.recursive, step.attributes);
+        if (!source && step.optional)
+            return Source{};
         if (source && step.id_map && !source->tree)
             return fail(os_error(EPERM, plan::describe(step), "id-mapped mounts take root"));
         if (source && step.id_map)
@@ -119,6 +121,12 @@ Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan, const Sec
     if (plan.memory_policy)
         result.memory_nodes = to_mask(plan.memory_policy->nodes);
     return result;
+}
+
+void add_init(PreparedProcess& process, const std::vector<std::string>& init_args) {
+    for (const std::string& arg : init_args)
+        process.init_argv.push_back(mutable_text(arg));
+    process.init_argv.insert(process.init_argv.end(), process.argv.begin(), process.argv.end());
 }
 
 void add_listen_environment(PreparedProcess& process, std::size_t count, const std::string& names) {

@@ -22,6 +22,7 @@ struct Source {
 /// args, env and candidates as execve wants them; seccomp as the kernel wants it.
 struct PreparedProcess {
     std::vector<char*> argv{};
+    std::vector<char*> init_argv{}; // of an init that runs the payload
     std::vector<char*> envp{};
     std::vector<const char*> candidates{};
     std::vector<std::uint32_t> groups{};
@@ -42,6 +43,8 @@ struct Prepared {
 Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup);
 /// `compiled`: the plan's profile, if somebody has it already.
 Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan, const SeccompFilter* compiled = nullptr);
+/// `init_args` must live as long as the result.
+void add_init(PreparedProcess& process, const std::vector<std::string>& init_args);
 void add_listen_environment(PreparedProcess& process, std::size_t count, const std::string& names);
 
 } // namespace ctrd::runtime

@@ -169,8 +169,21 @@ struct Apply {
     }
 
     int operator()(const plan::BindMount& step) const noexcept {
-        return attach_at(context, take_tree(source, step.host_source.c_str(), step.recursive, &step.attributes),
-                         step.destination.c_str(), source.is_folder);
+        const int err =
+            attach_at(context, take_tree(source, step.host_source.c_str(), step.recursive, &step.attributes),
+                      step.destination.c_str(), source.is_folder);
+        return step.optional ? 0 : err;
+    }
+
+    int operator()(const plan::KeepOutHostBus& step) const noexcept {
+        struct stat hosts {};
+        struct stat inside {};
+        const int found = open_existing(context, step.path.c_str());
+        if (found < 0)
+            return is_absent(errno) || errno == ELOOP ? 0 : errno;
+        const bool both = ::fstat(found, &inside) == 0 && ::stat(step.host_path.c_str(), &hosts) == 0;
+        ::close(found);
+        return both && hosts.st_dev == inside.st_dev && hosts.st_ino == inside.st_ino ? EPERM : 0;
     }
 
     int operator()(const plan::BindCgroup& step) const noexcept {

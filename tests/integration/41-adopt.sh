@@ -39,7 +39,7 @@ check_equal "it has no network of its own but the loopback" lo \
     "$(nsenter -t "$(property web MainPID)" -n ls /sys/class/net 2> /dev/null || nsenter -t "$(property web MainPID)" -n ip -o link | awk -F': ' '{ print $2 }')"
 check_contains "the run record names its leader" "\"leader\":$(property web MainPID)" "$(cat /run/ctrd/run/web.json)"
 check_equal "only root may read it" 600 "$(stat -c %a /run/ctrd/run/web.json)"
-check_equal "the unit keeps the notification descriptor" 1 "$(property web NFileDescriptorStore)"
+check_equal "the unit keeps the notification descriptor and the machine socket" 2 "$(property web NFileDescriptorStore)"
 # nginx asked for 511.
 check "the listener's queue is as long as the host allows" wait_for 2 sh -c \
     '[ "$(ss -Htln "sport = :8080" | awk "{ print \$3 }")" = "$(cat /proc/sys/net/core/somaxconn)" ]'

@@ -8,6 +8,7 @@
 #include "ctrd/activation/stop_mark.hpp"
 #include "ctrd/activation/traffic.hpp"
 #include "tools/ctr-run/events.hpp"
+#include "tools/ctr-run/machine_files.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
 #include "tools/ctr-run/unit.hpp"
 
@@ -82,6 +83,8 @@ Result<void> clean(const std::string& name) {
     auto removed = activation::remove_record(name);
     if (auto unmarked = activation::unmark_stop(name); removed)
         removed = std::move(unmarked);
+    if (auto files = remove_machine_files(name); !files)
+        print_warning(name, files.error());
     const UnitCgroup cgroup = TRY(unit_cgroup(name));
     TRY_VOID(remove_payload_cgroup(cgroup));
     return removed;

@@ -52,6 +52,10 @@ Result<Declared> parse_declaration(const std::string& text, const std::string& n
         declared.name = own.at("name").get<std::string>();
         stop_signal = own.at("stop_signal").get<std::string>();
         declared.ready_timeout = std::chrono::milliseconds{own.at("ready_timeout_ms").get<std::uint32_t>()};
+        declared.stop_timeout = std::chrono::milliseconds{own.value("stop_timeout_ms", std::uint64_t{10000})};
+        declared.systemd = own.value("systemd", false);
+        declared.init = own.value("init", false);
+        declared.machine_shell = own.value("machine_shell", false);
         for (const json& socket : own.at("sockets"))
             declared.sockets.push_back(to_socket(socket));
         if (own.contains("standby"))

@@ -26,9 +26,13 @@ struct Declared {
     std::string folder{}; // of the config: relative paths are below it
     oci::Spec spec{};
     int stop_signal{15};
+    std::chrono::milliseconds stop_timeout{10000}; // 0: none
     std::chrono::milliseconds ready_timeout{30000};
     std::vector<DeclaredSocket> sockets{};
     bool waits_created{false}; // standby = "created": the program starts when somebody connects
+    bool systemd{false};       // is what runs in the container
+    bool init{false};          // ctr-init is PID 1, the payload its child
+    bool machine_shell{false}; // machined's calls for a shell are answered by ctrd, not by a systemd in the container
 };
 
 Result<Declared> load_declared(const std::string& name);

@@ -10,6 +10,7 @@
 #include "ctrd/runtime/container.hpp"
 #include "tools/ctr-run/commands.hpp"
 #include "tools/ctr-run/declared.hpp"
+#include "tools/ctr-run/exec_terminal.hpp"
 #include "tools/ctr-run/leader.hpp"
 
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <optional>
 
 namespace ctrd::run {
 namespace {
@@ -31,6 +33,7 @@ constexpr std::size_t largest_request = 1U << 20;
 constexpr std::size_t largest_user_file = 4U << 20;
 constexpr rlim_t usual_descriptors = 1024;
 constexpr auto start_timeout = 30s;
+constexpr auto pause_between = 1s; // of what is run again and again
 
 /// Of the rootfs as the container sees it. Absent: empty.
 Result<std::string> user_file(int root, const std::string& path) {
@@ -38,14 +41,29 @@ Result<std::string> user_file(int root, const std::string& path) {
     return !text && text.error().code == std::errc::no_such_file_or_directory ? Result<std::string>{""} : text;
 }
 
+Result<UniqueFd> open_root(const ExecRequest& request) {
+    return open_at(AT_FDCWD, "/proc/" + std::to_string(request.leader) + "/root", O_PATH | O_DIRECTORY);
+}
+
+/// A folder that is not there would be made (as for any other working directory): not this one.
+std::string home_or_root(int root, const std::string& home) {
+    return rooted::open(root, home, O_PATH | O_DIRECTORY) ? home : "/";
+}
+
 Result<void> set_user(oci::Process& process, const ExecRequest& request) {
     if (request.user.empty())
         return {};
-    const UniqueFd root =
-        TRY(open_at(AT_FDCWD, "/proc/" + std::to_string(request.leader) + "/root", O_PATH | O_DIRECTORY));
+    const UniqueFd root = TRY(open_root(request));
     const std::string passwd = TRY(user_file(root.get(), "/etc/passwd"));
     const std::string group = TRY(user_file(root.get(), "/etc/group"));
-    const auto user = TRY(config::resolve_user(request.user, passwd, group));
+    // Root is who machined asks for by default, and is there also where nobody has a name.
+    const bool nameless = passwd.empty() && request.user == "root";
+    const auto user = TRY(config::resolve_user(nameless ? "0" : request.user, passwd, group));
+    if (request.login) {
+        process.cwd = home_or_root(root.get(), user.home);
+        set_variable(process.env, "USER=" + request.user);
+        set_variable(process.env, "LOGNAME=" + request.user);
+    }
     process.user.uid = user.uid;
     process.user.gid = user.gid;
     process.user.additional_gids = user.additional_gids;
@@ -80,7 +98,8 @@ Result<UniqueFd> take_over_sigterm() {
     return fd;
 }
 
-Result<int> await_end(const runtime::ExecProcess& process, int sigterm) {
+/// What we were told to end is not run again: nullopt.
+Result<std::optional<int>> await_end(const runtime::ExecProcess& process, int sigterm) {
     std::array events{pollfd{process.pidfd.get(), POLLIN, 0}, pollfd{sigterm, POLLIN, 0}};
     while (events[0].revents == 0) {
         if (::poll(events.data(), events.size(), -1) < 0 && errno != EINTR)
@@ -88,10 +107,28 @@ Result<int> await_end(const runtime::ExecProcess& process, int sigterm) {
         if (events[1].revents != 0 && events[0].revents == 0) {
             [[maybe_unused]] auto killed = send_signal(process.pidfd.get(), SIGKILL);
             TRY(wait_exit(process.pid));
-            return 128 + SIGTERM;
+            return std::nullopt;
         }
     }
-    return wait_exit(process.pid);
+    return TRY(wait_exit(process.pid));
+}
+
+/// False when there is to be no next time.
+bool pause(int sigterm) {
+    pollfd told{sigterm, POLLIN, 0};
+    return ::poll(&told, 1, std::chrono::milliseconds{pause_between}.count()) == 0 && !has_hung_up(STDIN_FILENO);
+}
+
+Result<int> run_until_end(const ExecRequest& request, int leader, const plan::ProcessPlan& process,
+                          const runtime::ExecOptions& options, int sigterm) {
+    for (;;) {
+        const auto started = TRY(runtime::exec_in(request.leader, leader, process, options, start_timeout));
+        const auto status = TRY(await_end(started, sigterm));
+        if (!status)
+            return 128 + SIGTERM;
+        if (!request.again || !pause(sigterm))
+            return *status;
+    }
 }
 
 /// ctrd needs many descriptors; programs that use select(2), or close all that may be open, want systemd's default.
@@ -111,6 +148,10 @@ Result<int> run(const std::string& name) {
     const ExecRequest request = TRY(parse_exec_request(text));
     file = UniqueFd{};
     const UniqueFd leader = TRY(open_leader(name, request.leader, request.leader_start));
+    if (!request.tty.empty()) {
+        const UniqueFd root = TRY(open_root(request));
+        TRY_VOID(take_terminal(request.tty, root.get()));
+    }
     const Declared declared = TRY(load_declared(name));
     const plan::ProcessPlan process = TRY(make_plan(declared.spec, request));
     UniqueFd console{request.terminal ? console_fd : -1};
@@ -118,9 +159,8 @@ Result<int> run(const std::string& name) {
         return fail(os_error(errno, "a terminal was asked for without a console socket on descriptor 4"));
     runtime::ExecOptions options;
     options.console_socket = console.get();
-    const auto started = TRY(runtime::exec_in(request.leader, leader.get(), process, options, start_timeout));
-    console = UniqueFd{};
-    return await_end(started, sigterm.get());
+    options.terminal = request.tty.empty() ? -1 : STDIN_FILENO;
+    return run_until_end(request, leader.get(), process, options, sigterm.get());
 }
 
 /// As a shell has them, where it is the program itself that can't be run.

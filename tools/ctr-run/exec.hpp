@@ -18,6 +18,10 @@ struct ExecRequest {
     std::string user{};
     std::string cwd{};
     bool terminal{false};
+    /// The terminal of the session, its controlling one: "stdin", "/dev/pts/N" of the container, or none.
+    std::string tty{};
+    bool login{false}; // as a login gives it: USER and LOGNAME, and the user's home as working directory
+    bool again{false}; // whenever it ends, until nobody is at the other end of the terminal
 };
 
 Result<ExecRequest> parse_exec_request(const std::string& json);

@@ -11,6 +11,15 @@ bool has_nul(const std::vector<std::string>& texts) {
     return std::ranges::any_of(texts, [](const std::string& text) { return text.contains('\0'); });
 }
 
+bool is_tty(std::string_view text) {
+    constexpr std::string_view folder = "/dev/pts/";
+    if (text.empty() || text == "stdin")
+        return true;
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    return text.starts_with(folder) && text.size() > folder.size() &&
+           std::ranges::all_of(text.substr(folder.size()), is_digit);
+}
+
 Result<void> check(const ExecRequest& request) {
     if (request.leader <= 0)
         return fail(bad_input("request: 'leader' is not a process"));
@@ -21,6 +30,8 @@ Result<void> check(const ExecRequest& request) {
     for (const std::string& variable : request.env)
         if (variable.find('=') == std::string::npos || variable.starts_with('='))
             return fail(bad_input("request: '" + variable + "' is not NAME=VALUE"));
+    if (!is_tty(request.tty) || (request.again && request.tty.empty()))
+        return fail(bad_input("request: '" + request.tty + "' names no terminal"));
     if (!request.cwd.empty() && !request.cwd.starts_with('/'))
         return fail(bad_input("request: the working directory '" + request.cwd + "' is not absolute"));
     return {};
@@ -39,6 +50,9 @@ Result<ExecRequest> parse_exec_request(const std::string& json) {
         request.user = value.at("user").get<std::string>();
         request.cwd = value.at("cwd").get<std::string>();
         request.terminal = value.at("terminal").get<bool>();
+        request.tty = value.value("tty", "");
+        request.login = value.value("login", false);
+        request.again = value.value("again", false);
     } catch (const nlohmann::json::exception& error) {
         return fail(bad_input("request: " + std::string{error.what()}));
     }

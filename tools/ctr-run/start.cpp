@@ -15,6 +15,8 @@
 #include "ctrd/runtime/container.hpp"
 #include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/exec_stop.hpp"
+#include "tools/ctr-run/init_program.hpp"
+#include "tools/ctr-run/machine_files.hpp"
 #include "tools/ctr-run/ready.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
 #include "tools/ctr-run/unit.hpp"
@@ -24,7 +26,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 namespace ctrd::run {
@@ -32,6 +36,14 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr const char* handover_path = "/run/ctrd/handover";
+constexpr std::string_view stored_name = "+ctrd"; // FDNAME= of what we store; no declared socket can be called so
+
+/// A systemd that finds no /etc/machine-id takes this: the unit's invocation, which is also what machined knows it by.
+void add_machine_id(oci::Spec& spec) {
+    const char* id = std::getenv("INVOCATION_ID");
+    if (id != nullptr && spec.process)
+        spec.process->env.push_back("container_uuid=" + std::string{id});
+}
 
 /// One start; what it has made is gone with it unless it was completed.
 class Start {
@@ -48,11 +60,13 @@ public:
 private:
     Result<void> prepare();
     void count_connections() const;
+    Result<void> forget_stored(const std::vector<activation::ListenFd>& handed) const;
     Result<void> make_cgroup();
     Result<void> spawn();
     Result<void> tell_main_pid() const;
     Result<void> run_payload(const Deadline& deadline);
     Result<void> write_record(const char* phase) const;
+    [[nodiscard]] std::vector<int> lasting() const;
     Result<void> tell_ready() const;
     Result<void> stand_by();
     Result<void> hand_over() const;
@@ -65,6 +79,7 @@ private:
     Declared declared_;
     Sockets sockets_;
     std::uint64_t socket_cgroup_{0};
+    MachineFiles machine_;
     plan::Plan plan_;
     Stopwatch watch_;
     std::optional<UnitCgroup> cgroup_;
@@ -94,15 +109,26 @@ void Start::account_for(const Error& error) {
     activation::refuse_clients(sockets_.all(), 0ms);
 }
 
+/// A unit that is restarted keeps what it has stored: once more for each restart, if nobody takes it out.
+Result<void> Start::forget_stored(const std::vector<activation::ListenFd>& handed) const {
+    if (std::ranges::find(handed, stored_name, &activation::ListenFd::name) == handed.end())
+        return {};
+    return manager_.send("FDSTOREREMOVE=1\nFDNAME=" + std::string{stored_name});
+}
+
 Result<void> Start::prepare() {
     auto handed = TRY(activation::listen_fds_from_environment());
+    TRY_VOID(forget_stored(handed));
     declared_ = TRY(load_declared(name_));
     watch_.lap("read its configuration");
     sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed)));
+    if (declared_.systemd)
+        add_machine_id(declared_.spec);
     socket_cgroup_ = TRY(sockets_.make_safe("ctr@" + name_ + ".socket"));
     count_connections();
     watch_.lap("guard its sockets");
-    plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder}));
+    machine_ = TRY(make_machine_files(name_, declared_.spec, declared_.machine_shell));
+    plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder, false, machine_.offers, true}));
     return {};
 }
 
@@ -139,6 +165,12 @@ Result<void> Start::spawn() {
     options.state = {name_, declared_.spec.version, declared_.folder, declared_.spec.annotations};
     if (declared_.waits_created)
         ::malloc_trim(0); // what is free now would be the child's, too, for as long as it waits
+    UniqueFd init;
+    if (declared_.init) {
+        init = TRY(open_init());
+        options.init = init.get();
+        options.init_args = init_arguments(declared_);
+    }
     container_ = TRY(runtime::Container::spawn(plan_, options));
     watch_.lap("open its files, clone its first process");
     return {};
@@ -156,13 +188,21 @@ Result<void> Start::write_record(const char* phase) const {
         {name_, container_->pid(), started, cgroup_->payload, sockets_.recorded(), phase, socket_cgroup_});
 }
 
-/// With the notification descriptor for the unit's own store: there it is safe from whatever happens to ctrd. One that
-/// an earlier run left there goes by itself, since systemd drops a stored descriptor that hangs up.
+/// The descriptors that are ctrd's from READY on.
+std::vector<int> Start::lasting() const {
+    std::vector<int> fds;
+    for (const UniqueFd* fd : {&notify_fd_, &machine_.socket})
+        if (*fd)
+            fds.push_back(fd->get());
+    return fds;
+}
+
+/// With all that lasts for the unit's own store: there it is safe from whatever happens to ctrd.
 Result<void> Start::tell_ready() const {
-    if (!notify_fd_)
-        return manager_.send("READY=1\nSTATUS=Running");
-    const int fds[] = {notify_fd_.get()};
-    return manager_.send("READY=1\nSTATUS=Running\nFDSTORE=1\nFDNAME=notify", fds);
+    const std::string ready = "READY=1\nSTATUS=Running";
+    const auto fds = lasting();
+    return fds.empty() ? manager_.send(ready)
+                       : manager_.send(ready + "\nFDSTORE=1\nFDNAME=" + std::string{stored_name}, fds);
 }
 
 /// standby = "created": all is done but the last steps to the program, before which the child waits for us. That is
@@ -185,9 +225,7 @@ Result<void> Start::hand_over() const {
             os_error(errno, "cannot connect to '" + std::string{handover_path} + "'",
                      "is ctrd-handover.socket active? until ctrd starts, nobody answers when the payload binds again"));
     const std::string message = "{\"name\":\"" + name_ + "\",\"leader\":" + std::to_string(container_->pid()) + "}";
-    const int fds[] = {notify_fd_.get()};
-    return send_fds(socket.get(), message, notify_fd_ ? std::span<const int>{fds} : std::span<const int>{})
-        .context("hand-over to ctrd");
+    return send_fds(socket.get(), message, lasting()).context("hand-over to ctrd");
 }
 
 /// READY was said: from here on nothing may fail the start, or undo it.
@@ -197,6 +235,7 @@ void Start::complete() {
     watch_.lap("tell systemd that it is ready");
     tell_started(name_, container_->pid()); // a journal that is busy makes nobody wait but us
     // With nothing to answer ctrd also hears of the container from systemd.
+    // What it has to know it also hears from systemd, and takes out of the unit's store.
     if (!notify_fd_) [[maybe_unused]]
         auto handed = hand_over();
 }

@@ -72,7 +72,7 @@ Result<bool> hears(pid_t pid, int signal) {
 /// What systemd will send. A container that is no longer declared has the template's settings again.
 int stop_signal(const std::string& name) {
     const auto declared = load_declaration(name);
-    return declared ? declared->stop_signal : SIGTERM;
+    return declared && !declared->init ? declared->stop_signal : SIGTERM;
 }
 
 bool is_gone(const Error& error) {

@@ -142,6 +142,7 @@ TEST_CASE("the key 'ctrd' tells ctr-run what it must know", "[config]") {
           json{{"name", "web"},
                {"source", "/srv/web"},
                {"stop_signal", "SIGQUIT"},
+               {"machine_shell", true},
                {"ready_timeout_ms", 1500},
                {"sockets", {{{"name", "http"}, {"listen", "0.0.0.0:8080"}, {"deliver", "adopt"}, {"port", 80}}}}});
 }

@@ -51,6 +51,17 @@ TEST_CASE("signals and timeouts become properties of the unit", "[config]") {
     CHECK_THAT(service_of("stop-timeout = \"infinity\"\n"), Catch::Contains("\nTimeoutStopSec=infinity\n"));
 }
 
+TEST_CASE("who is asked to reboot as a machine starts again, who is powered off does not", "[config][machines]") {
+    CHECK_THAT(service_of("init = true\nstop-signal = \"SIGQUIT\"\n"),
+               Catch::Contains("\nRestartForceExitStatus=195\nRestartPreventExitStatus=194\n") &&
+                   Catch::Contains("\nKillSignal=SIGTERM\n"));
+    CHECK_THAT(service_of("systemd = true\n"), Catch::Contains("\nRestartForceExitStatus=SIGHUP\n") &&
+                                                   Catch::Contains("\nKillSignal=SIGRTMIN+3\n") &&
+                                                   Catch::Contains("\nTimeoutStopSec=90s\n"));
+    CHECK_THAT(service_of("systemd = true\nstop-signal = 15\n"), Catch::Contains("\nKillSignal=SIGTERM\n"));
+    CHECK_FALSE(parse("web", {{"web.toml", declaration("init = true\nsystemd = true\n")}}));
+}
+
 TEST_CASE("a kill counts for the restart policies that restart after one", "[config]") {
     CHECK_THAT(service_of(""), !Catch::Contains("Restart"));
     for (const auto* policy : {"on-failure", "on-abnormal", "on-abort"})

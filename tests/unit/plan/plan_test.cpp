@@ -312,3 +312,18 @@ TEST_CASE("every step can be put into words", "[plan]") {
     CHECK(text.find("bind '/host' on '/srv' (read-only)") != std::string::npos);
     CHECK(text.find("bring up the loopback interface") != std::string::npos);
 }
+
+TEST_CASE("what a machine is offered comes after its mounts, and the host's bus is looked for last", "[plan]") {
+    const plan::HostFacts host{"/bundle", false, {{"/host/bus", "/var/run/dbus/system_bus_socket", false}}, true};
+    const auto made = plan::make_plan(minimal(), host);
+    REQUIRE(made.has_value());
+    const auto binds = steps_of<plan::BindMount>(*made);
+    REQUIRE_FALSE(binds.empty());
+    const auto& offer = binds.back();
+    CHECK(offer.host_source == "/host/bus");
+    CHECK(offer.optional);
+    CHECK((offer.attributes.set & MOUNT_ATTR_RDONLY) != 0);
+    CHECK(position_of<plan::BindMount>(*made) < position_of<plan::KeepOutHostBus>(*made));
+    CHECK(position_of<plan::KeepOutHostBus>(*made) < position_of<plan::PivotRoot>(*made));
+    CHECK(steps_of<plan::KeepOutHostBus>(*plan_of(minimal())).empty());
+}
