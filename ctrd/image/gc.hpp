@@ -14,7 +14,7 @@ struct Removed {
 };
 
 /// Images that containers use: what their compiled configs name, and what those that run were started from
-/// (docs/images.md, "What is in use").
+/// (images.md, "What is in use").
 Result<std::set<Digest>> images_in_use(const std::string& run_folder = "/run/ctrd");
 
 /// Takes the store for itself while it works. With `dry_run` only says what would go.

@@ -16,7 +16,7 @@
 namespace ctrd::image {
 namespace {
 
-constexpr const char* no_store_hint = "no image is stored yet: 'ctrctl image load' or 'ctrctl image pull' brings one";
+constexpr const char* no_store_hint = "no image is stored yet: 'ctrctl image load' brings one";
 
 struct CloseDir {
     void operator()(DIR* dir) const { ::closedir(dir); }

@@ -49,7 +49,7 @@ Result<std::optional<Tag>> read_tag(int root, const std::string& path) {
 
 Error no_such_image(const std::string& text) {
     return {std::errc::no_such_file_or_directory, "no image '" + printable(text) + "' is stored",
-            "'ctrctl image list' shows those that are; 'ctrctl image pull' or 'ctrctl image load' brings more"};
+            "'ctrctl image list' shows those that are; 'ctrctl image load' brings more"};
 }
 
 /// By a digest or the beginning of one; several names may mean the same image.

@@ -1,6 +1,7 @@
 #include "tools/ctrctl/command_line.hpp"
 
 #include "ctrd/base/names.hpp"
+#include "tools/ctrctl/image_line.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -24,10 +25,12 @@ constexpr const char* exit_codes =
 /// The verb that was entered, or the program itself.
 const CLI::App& entered(const CLI::App& app) {
     const auto verbs = app.get_subcommands();
-    return verbs.empty() ? app : *verbs.front();
+    return verbs.empty() ? app : entered(*verbs.front());
 }
 
-std::string full_name(const CLI::App& verb) { return verb.get_parent() ? "ctrctl " + verb.get_name() : "ctrctl"; }
+std::string full_name(const CLI::App& verb) {
+    return verb.get_parent() ? full_name(*verb.get_parent()) + " " + verb.get_name() : "ctrctl";
+}
 
 std::string help_hint(const CLI::App& verb) { return "see '" + full_name(verb) + " --help'"; }
 
@@ -53,7 +56,7 @@ Error unknown_verb(const CLI::App& app, const std::string& word) {
         known.push_back(verb->get_name());
     const std::string near = nearest_of(word, known);
     return bad_input("unknown verb '" + word + "'",
-                     near.empty() ? help_hint(app) : "did you mean 'ctrctl " + near + "'?");
+                     near.empty() ? help_hint(app) : "did you mean '" + full_name(app) + " " + near + "'?");
 }
 
 bool is_option(std::string_view word) { return word.size() > 1 && word.starts_with('-'); }
@@ -73,8 +76,8 @@ Error describe(const CLI::App& app, const CLI::ParseError& error) {
     const std::string word = left.empty() ? "" : left.front();
     if (is_option(word))
         return unknown_option(verb, word);
-    if (&verb == &app)
-        return word.empty() ? bad_input("no verb is given", help_hint(app)) : unknown_verb(app, word);
+    if (!verb.get_subcommands([](const CLI::App*) { return true; }).empty())
+        return word.empty() ? bad_input("no verb is given", help_hint(verb)) : unknown_verb(verb, word);
     if (dynamic_cast<const CLI::ExtrasError*>(&error))
         return bad_input("'" + full_name(verb) + "' does not take '" + word + "'", help_hint(verb));
     return bad_input(in_our_style(error.what()), help_hint(verb));
@@ -172,6 +175,7 @@ private:
     RunOptions run_{};
     CheckOptions check_{};
     ApplyOptions apply_{};
+    ImageOptions image_{};
 };
 
 Parser::Parser() {
@@ -195,6 +199,7 @@ Parser::Parser() {
     add_logs();
     add_run();
     add_declarations();
+    add_image_verbs(add("image", "Images: bring, show, name, export and remove them"), image_);
     app_.footer(exit_codes); // last: the verbs would have it too
 }
 
@@ -346,6 +351,10 @@ Outcome<std::vector<std::string>> Parser::command_of(const CLI::App& verb) const
 Outcome<Command> Parser::chosen() {
     const CLI::App& verb = entered(app_);
     const std::string name = verb.get_name();
+    if (verb.get_parent() != &app_) {
+        image_.verb = name;
+        return image_;
+    }
     if (name == "exec" || name == "run") {
         auto command = command_of(verb);
         if (!command)

@@ -27,6 +27,7 @@ struct Run {
     int operator()(const CheckOptions& options) const { return check(options); }
     int operator()(const ApplyOptions& options) const { return apply(options); }
     int operator()(const TimingOptions& options) const { return timing(options); }
+    int operator()(const ImageOptions& options) const { return image(options); }
 };
 
 } // namespace

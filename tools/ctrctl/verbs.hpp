@@ -122,6 +122,19 @@ struct ApplyOptions {
 };
 int apply(const ApplyOptions& options);
 
+/// `ctrctl image VERB`: every verb has some of it.
+struct ImageOptions {
+    std::string verb{};
+    std::vector<std::string> names{};
+    std::string file{}, name{}, wanted{}, platform{}, output{};
+    std::string store{}, max_layer_size{};
+    std::string user{}, directory{}; // of import, as the next two
+    std::vector<std::string> environment{}, command{};
+    std::string json{"off"};
+    bool quiet{false}, replace{false}, dry_run{false};
+};
+int image(const ImageOptions& options);
+
 /// What --help and --version print.
 struct Answer {
     std::string text{};
@@ -130,6 +143,6 @@ struct Answer {
 /// One command line, understood.
 using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions,
                              CpOptions, UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions,
-                             CheckOptions, ApplyOptions, TimingOptions>;
+                             CheckOptions, ApplyOptions, TimingOptions, ImageOptions>;
 
 } // namespace ctrd::ctl

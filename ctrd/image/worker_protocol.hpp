@@ -1,0 +1,38 @@
+// What ctrctl and its worker say to each other over a pair of SOCK_SEQPACKET sockets: one request with descriptors,
+// then progress, then one answer. Each message is one JSON object. The worker reads strangers' bytes: ctrctl takes its
+// messages for hostile too.
+//
+//     > {"verb": "load" | "import", ...}      with [store, input]
+//     < {"layer": 0, "layers": 12, "state": "working", "digest": "sha256:...", "bytes": 1, "total": 2}
+//     < {"tags": [{"name": ..., "manifest": ..., "index": ...}]}  or  {"error": {"code": 22, "message": ..., "hint":
+//     ...}}
+#pragma once
+
+#include "ctrd/base/fd.hpp"
+#include "ctrd/image/json.hpp"
+#include "ctrd/image/load.hpp"
+
+namespace ctrd::imaging {
+
+using image::Json;
+
+inline constexpr int worker_socket = 3;
+inline constexpr std::size_t max_message = 65536;
+
+Json to_json(const image::Progress& progress);
+Result<image::Progress> progress_from(const Json& json);
+Json to_json(const Error& error);
+Error error_from(const Json& json);
+Json to_json(const std::vector<image::Tag>& tags);
+Result<std::vector<image::Tag>> tags_from(const Json& json);
+
+/// The worker's part of a request; `config` is what import says of the image.
+struct Request {
+    std::string verb{};
+    image::LoadRequest load{};
+    image::Config config{};
+};
+Json to_json(const Request& request);
+Result<Request> request_from(const Json& json);
+
+} // namespace ctrd::imaging

@@ -1,0 +1,95 @@
+#!/bin/bash
+# ctrctl image: archives into the store, what it shows of them, and what a hostile one can't do.
+# shellcheck disable=SC2016  # what is in single quotes is for another shell
+. "$(dirname -- "$0")/lib.sh"
+needs ctrctl jq umoci
+
+work=$(mktemp -d /var/tmp/images.XXXXXX)
+at_exit rm -rf "$work"
+cd "$work" || exit 1
+images() {
+    local verb=$1
+    shift
+    ctrctl image "$verb" --store "$work/store" "$@"
+}
+
+# docker_archive FILE NAME TREE: as `docker save` writes it.
+docker_archive() {
+    rm -rf a && mkdir a
+    tar -C "$3" -cf a/l.tar .
+    jq -n --arg id "sha256:$(sha256sum < a/l.tar | cut -d' ' -f1)" '{architecture: "amd64", os: "linux",
+        config: {Cmd: ["/bin/sh"], User: "7"}, rootfs: {type: "layers", diff_ids: [$id]}}' > a/c.json
+    jq -n --arg name "$2" '[{Config: "c.json", RepoTags: [$name], Layers: ["l.tar"]}]' > a/manifest.json
+    tar -C a -cf "$1" c.json manifest.json l.tar
+}
+
+mkdir -p tree/etc tree/deep
+echo hello > tree/etc/motd
+touch tree/suid tree/deep/group
+chown 12:34 tree/deep tree/deep/group
+chmod 2775 tree/deep
+chmod 4755 tree/suid
+ln -s /etc/shadow tree/link
+ln tree/etc/motd tree/hard
+mkfifo tree/fifo
+mknod tree/null c 1 3
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+docker_archive docker.tar host.example/web:1 tree
+check "an archive of 'docker save' is loaded" images load docker.tar
+check_contains "its name and digest are said" "host.example/web:1@sha256:" "$(cat "$_work/output")"
+check "from stdin too, compressed as a whole" sh -c "gzip < docker.tar | ctrctl image load --store store - host.example/piped:1"
+check "a tar of a file system becomes an image" images import a/l.tar host.example/tree:1 --command /bin/sh --command -c
+
+umoci init --layout oci && umoci new --image oci:one && umoci insert --image oci:one --rootless tree /srv > /dev/null
+check "an OCI layout is loaded from its folder" images load oci host.example/oci:1
+tar -C oci -cf oci.tar .
+check "and from a tar of it, which is the same image" images load oci.tar host.example/same:1
+check_equal "with the same digest" 1 "$(images list --json | jq '[.[] | select(.name | test("oci|same")) | .digest] | unique | length')"
+
+# --- what is there ----------------------------------------------------------------------------------------------------
+state() { # FOLDER: type, mode, owner, time and links of all in it
+    (cd "$1" && find . -printf '%P %y %m %U:%G %T@ %n %l\n' | sort)
+}
+chain=$(images inspect host.example/web:1 | jq -r '.layers[0].chainId' | tr : -)
+check_equal "the unpacked tree has the modes, owners, times and links of the one that was packed" \
+    "$(state tree | sed 's/\.[0-9]* / /')" "$(state "store/layers/$chain" | sed 's/\.[0-9]* / /')"
+check_equal "the store is root's alone" 700 "$(stat -c %a store)"
+check_equal "the image's config is shown" '/bin/sh 7' "$(images inspect host.example/web:1 | jq -r '.config.command[0] + " " + .config.user')"
+check_contains "images share a layer" host.example/piped:1 "$(images tree host.example/web:1)"
+check_status "an image that is not there is 3" 3 images inspect host.example/none
+
+# --- hostile ----------------------------------------------------------------------------------------------------------
+cp docker.tar lies.tar
+printf X | dd of=lies.tar bs=1 seek=$(($(grep -abo hello docker.tar | head -n 1 | cut -d: -f1))) conv=notrunc 2> /dev/null
+check_status "a layer that was changed on its way is refused" 1 images load lies.tar host.example/lies:1
+check_contains "and the message says so" "as the image's config says" "$(cat "$_work/output")"
+mkdir evil out
+tar -C tree -cf up.tar --transform 's,^,../../../../../../../../'"$work"'/out/,' etc/motd -P
+check_status "a file above the root is refused" 1 images import up.tar host.example/up:1
+ln -s "$work/out" evil/l
+tar -C evil -cf through.tar l
+rm evil/l && mkdir evil/l && echo x > evil/l/f
+tar -C evil -rf through.tar l/f
+check_status "a file through a link out of it is refused" 1 images import through.tar host.example/through:1
+check_equal "nothing was written outside" "" "$(ls -A out)"
+head -c 300M /dev/zero > evil/zeros
+tar -C evil -czf bomb.tar zeros
+check_status "a bomb is refused" 1 images import bomb.tar host.example/bomb:1
+check_equal "nothing of all that has a name" 0 "$(images list --quiet | grep -cE 'lies|up|through|bomb')"
+check_equal "and nothing is left in tmp" "" "$(ls -A store/tmp)"
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+head -c 20M /dev/urandom > tree/large
+docker_archive large.tar host.example/large:1 tree
+for _ in $(seq "${CTRD_TEST_CYCLES:-12}"); do
+    { timeout -s KILL "0.$((RANDOM % 300 + 10))" ctrctl image load --store store large.tar --replace; } > /dev/null 2>&1
+done
+check "after SIGKILLs at any moment the next load ends well" images load large.tar --replace
+check "and the store is whole" images verify
+
+# --- out --------------------------------------------------------------------------------------------------------------
+check "a name goes" images rm host.example/large:1
+check "and what it alone led to goes with prune" images prune
+check_equal "blobs, too" "" "$(find store/blobs -size +10M)"
+check "the rest is whole" images verify

@@ -1,0 +1,74 @@
+// ctr-image: takes images apart for ctrctl, confined to the store (sandbox.hpp). It is started with a socket as
+// descriptor 3 and lives for one request (protocol.hpp).
+#include "ctrd/image/load.hpp"
+#include "ctrd/image/worker_protocol.hpp"
+#include "tools/ctr-image/sandbox.hpp"
+
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <mutex>
+
+namespace ctrd::imaging {
+namespace {
+
+bool send(const Json& json) {
+    const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return ::send(worker_socket, text.data(), text.size(), MSG_NOSIGNAL) >= 0;
+}
+
+Result<std::vector<image::Tag>> work(const image::Store& store, Request& request, UniqueFd input) {
+    if (request.verb == "load")
+        return image::load_archive(store, std::move(input), request.load);
+    if (request.verb == "import") {
+        const image::Tag tag = TRY(image::import_rootfs(store, std::move(input), request.config, request.load));
+        return std::vector{tag};
+    }
+    return fail(bad_input("unknown verb '" + printable(request.verb) + "'"));
+}
+
+Result<std::vector<image::Tag>> serve() {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    FdMessage message = TRY(receive_fds(worker_socket, max_message));
+    if (message.fds.size() != 2)
+        return fail(bad_input("a request has a store and an input"));
+    const Json json = TRY(image::parse_json(message.data, max_message));
+    Request request = TRY(request_from(json));
+    Confined confined = TRY(confine(std::move(message.fds[0]), std::span{message.fds}.subspan(1)));
+    TRY_VOID(limit_system_calls());
+    request.load.options.progress = [](const image::Progress& progress) {
+        if (!send(to_json(progress)))
+            std::_Exit(1); // nobody listens any more; what was begun is taken away by the next one
+    };
+    const image::Store store = TRY(image::Store::at(std::move(confined.store)));
+    return work(store, request, std::move(message.fds[1]));
+}
+
+int answer(const Result<std::vector<image::Tag>>& result) {
+    if (result)
+        return send({{"tags", to_json(*result)}}) ? 0 : 1;
+    send({{"error", to_json(result.error())}});
+    return 1;
+}
+
+} // namespace
+} // namespace ctrd::imaging
+
+int main(int argc, char**) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (argc != 1 || ::getsockopt(ctrd::imaging::worker_socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+        type != SOCK_SEQPACKET) {
+        std::fputs("ctr-image: it is run by ctrctl, for one image; see ctrctl(1)\n", stderr);
+        return 2;
+    }
+    try {
+        return ctrd::imaging::answer(ctrd::imaging::serve());
+    } catch (const std::exception& error) {
+        return ctrd::imaging::answer(ctrd::fail(
+            ctrd::Error{std::errc::not_enough_memory, "out of memory or worse: " + std::string{error.what()}}));
+    }
+}

@@ -1,0 +1,141 @@
+// tag, rm, prune, verify; and what all verbs of `ctrctl image` share.
+#include "ctrd/image/gc.hpp"
+#include "tools/ctrctl/image_progress.hpp"
+#include "tools/ctrctl/image_verbs.hpp"
+#include "tools/ctrctl/output.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <ctime>
+
+namespace ctrd::ctl {
+
+std::string store_path(const ImageOptions& options) {
+    return options.store.empty() ? image::default_store : options.store;
+}
+
+Outcome<image::Store> open_store(const ImageOptions& options, bool to_write) {
+    if (::geteuid() != 0)
+        return refuse(exit_denied,
+                      {std::errc::operation_not_permitted, "images are root's: permission denied", "run it as root"});
+    // Removing a deep tree holds a descriptor for each of its levels.
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &files);
+    }
+    auto store = to_write ? image::Store::open(store_path(options)) : image::Store::open_existing(store_path(options));
+    if (!store)
+        return refuse(store.error().code == std::errc::no_such_file_or_directory ? exit_no_container : exit_failure,
+                      std::move(store).error());
+    return std::move(*store);
+}
+
+int report_image(const Error& error) {
+    return report(error.code == std::errc::no_such_file_or_directory ? exit_no_container : exit_failure, error);
+}
+
+int image_tag(const ImageOptions& options) {
+    const auto store = open_store(options, true);
+    if (!store)
+        return report(store.error());
+    const auto name = image::tag_name(options.output);
+    if (!name)
+        return report(exit_bad_input, name.error());
+    const auto lock = store->lock_shared();
+    if (!lock)
+        return report(exit_failure, lock.error());
+    auto tag = image::find_image(*store, options.name);
+    if (!tag)
+        return report_image(tag.error());
+    const auto workspace = image::Workspace::make(*store);
+    if (!workspace)
+        return report(exit_failure, workspace.error());
+    tag->name = *name;
+    tag->since = static_cast<std::int64_t>(std::time(nullptr));
+    const auto done = store->set_tag(*workspace, *tag);
+    return done ? int{exit_ok} : report(exit_failure, done.error());
+}
+
+int image_remove(const ImageOptions& options) {
+    const auto store = open_store(options, true);
+    if (!store)
+        return report(store.error());
+    int code = exit_ok;
+    for (const std::string& text : options.names) {
+        // A digest may have several names: which of them goes must be said.
+        const auto name = image::tag_name(text);
+        const auto removed = name ? store->remove_tag(*name) : Result<bool>{fail(name.error())};
+        if (!removed)
+            code = report(name ? exit_failure : exit_bad_input, removed.error());
+        else if (!*removed)
+            code = report(exit_no_container,
+                          {std::errc::no_such_file_or_directory, "there is no image '" + printable(*name) + "'",
+                           "'ctrctl image list' shows the names"});
+    }
+    return code;
+}
+
+int image_prune(const ImageOptions& options) {
+    const auto store = open_store(options, true);
+    if (!store)
+        return report(store.error());
+    const auto in_use = image::images_in_use();
+    if (!in_use)
+        return report(exit_failure, in_use.error());
+    const auto removed = image::prune(*store, *in_use, options.dry_run);
+    if (!removed)
+        return report(exit_failure, removed.error());
+    if (const Json json = json_of(options.json); json != Json::off) {
+        auto blobs = nlohmann::json::array();
+        for (const auto& digest : removed->blobs)
+            blobs.push_back(digest.text());
+        return print(json_text({{"blobs", blobs}, {"layers", removed->layers}, {"bytes", removed->bytes}}, json));
+    }
+    return print(fmt::format("{}{} layers and {} blobs of {}\n", options.dry_run ? "would remove " : "removed ",
+                             removed->layers.size(), removed->blobs.size(), size_text(removed->bytes)));
+}
+
+int image_verify(const ImageOptions& options) {
+    const auto store = open_store(options, true);
+    if (!store)
+        return report(store.error());
+    const auto problems = image::verify(*store);
+    if (!problems)
+        return report(exit_failure, problems.error());
+    const int code = problems->empty() ? exit_ok : exit_failure;
+    if (const Json json = json_of(options.json); json != Json::off) {
+        auto array = nlohmann::json::array();
+        for (const auto& problem : *problems)
+            array.push_back({{"what", problem.what}, {"message", problem.message}});
+        const int printed = print(json_text(array, json));
+        return code != exit_ok ? code : printed;
+    }
+    for (const auto& problem : *problems)
+        report(exit_failure,
+               bad_input("'" + printable(problem.what) + "': " + printable(problem.message), "load or pull it again"));
+    return code;
+}
+
+int image(const ImageOptions& options) {
+    struct Verb {
+        std::string_view name;
+        int (*run)(const ImageOptions&);
+    };
+    constexpr std::array verbs{Verb{"load", image_load},       Verb{"import", image_import},
+                               Verb{"list", image_list},       Verb{"inspect", image_inspect},
+                               Verb{"history", image_history}, Verb{"tree", image_tree},
+                               Verb{"tag", image_tag},         Verb{"rm", image_remove},
+                               Verb{"prune", image_prune},     Verb{"verify", image_verify}};
+    for (const Verb& verb : verbs)
+        if (verb.name == options.verb)
+            return verb.run(options);
+    return report(exit_bad_input, bad_input("unknown verb '" + options.verb + "'"));
+}
+
+} // namespace ctrd::ctl

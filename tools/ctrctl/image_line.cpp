@@ -1,0 +1,78 @@
+#include "tools/ctrctl/image_line.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace ctrd::ctl {
+namespace {
+
+void add_json(CLI::App& verb, std::string& value) {
+    verb.add_flag("--json", value, "print JSON for scripts; short: in one line")
+        ->check(CLI::IsMember({"true", "pretty", "short", "off"}))
+        ->option_text("[=pretty|short|off]");
+}
+
+/// What brings an image.
+void add_bringing(CLI::App& verb, ImageOptions& options) {
+    verb.add_option("--platform", options.platform,
+                    "of several, the image for this system; this machine's if not given")
+        ->option_text("OS/ARCH[/VARIANT]");
+    verb.add_option("--max-layer-size", options.max_layer_size, "refuse layers that unpack to more (64G)")
+        ->option_text("SIZE");
+    add_json(verb, options.json);
+}
+
+} // namespace
+
+void add_image_verbs(CLI::App& image, ImageOptions& options) {
+    const auto add = [&](const char* name, const char* help) -> CLI::App& {
+        CLI::App& verb = *image.add_subcommand(name, help);
+        verb.add_option("--store", options.store, "folder of the images (/var/lib/ctrd)")->option_text("DIR");
+        return verb;
+    };
+    image.require_subcommand(1);
+
+    CLI::App& load = add("load", "Take images out of an OCI layout (folder or tar) or an archive of 'docker save'");
+    load.add_option("FILE", options.file, "file or folder; - for stdin")->required();
+    load.add_option("NAME", options.name, "what to call it; as the archive says if not given");
+    load.add_option("--image", options.wanted, "of several in the archive, the one with this name")
+        ->option_text("NAME");
+    load.add_flag("--replace", options.replace,
+                  "a name of another image that the archive uses too goes to the new one");
+    add_bringing(load, options);
+
+    CLI::App& import = add("import", "Make an image of a tar of a whole file system");
+    import.add_option("FILE", options.file, "tar, may be compressed by gzip or zstd; - for stdin")->required();
+    import.add_option("NAME", options.name, "what to call it")->required();
+    import.add_option("--command", options.command, "what a container of it runs; once for each word")
+        ->option_text("WORD")
+        ->allow_extra_args(false);
+    import.add_option("-u,--user", options.user, "as which user")->option_text("USER");
+    import.add_option("-w,--workdir", options.directory, "in which folder")->option_text("DIR");
+    import.add_option("-e,--env", options.environment, "with an environment variable; may be repeated")
+        ->option_text("NAME=VALUE")
+        ->allow_extra_args(false);
+    add_bringing(import, options);
+
+    CLI::App& list = add("list", "List the images");
+    list.add_flag("-q,--quiet", options.quiet, "print the names only");
+    add_json(list, options.json);
+    for (const auto& [name, help] : {std::pair{"inspect", "Show all that is known about an image, as JSON"},
+                                     std::pair{"history", "Show how an image was made"},
+                                     std::pair{"tree", "Show an image's layers, and who shares them"}}) {
+        CLI::App& verb = add(name, help);
+        verb.add_option("IMAGE", options.name, "name or digest")->required();
+        add_json(verb, options.json);
+    }
+    CLI::App& tag = add("tag", "Give an image another name");
+    tag.add_option("IMAGE", options.name, "name or digest")->required();
+    tag.add_option("NAME", options.output, "the other name")->required();
+    CLI::App& remove = add("rm", "Remove names; 'prune' then removes what nothing leads to any more");
+    remove.add_option("NAME", options.names, "name of an image")->required();
+    CLI::App& prune = add("prune", "Remove what no name and no container leads to");
+    prune.add_flag("-n,--dry-run", options.dry_run, "only say what would go");
+    add_json(prune, options.json);
+    CLI::App& verify = add("verify", "Check everything that a name leads to against its digests");
+    add_json(verify, options.json);
+}
+
+} // namespace ctrd::ctl

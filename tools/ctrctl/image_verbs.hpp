@@ -1,0 +1,27 @@
+// The verbs of `ctrctl image`, by file: image_load.cpp brings, image_show.cpp shows, image_keep.cpp names and removes.
+#pragma once
+
+#include "ctrd/image/store.hpp"
+#include "tools/ctrctl/outcome.hpp"
+#include "tools/ctrctl/verbs.hpp"
+
+namespace ctrd::ctl {
+
+int image_load(const ImageOptions& options);
+int image_import(const ImageOptions& options);
+int image_list(const ImageOptions& options);
+int image_inspect(const ImageOptions& options);
+int image_history(const ImageOptions& options);
+int image_tree(const ImageOptions& options);
+int image_tag(const ImageOptions& options);
+int image_remove(const ImageOptions& options);
+int image_prune(const ImageOptions& options);
+int image_verify(const ImageOptions& options);
+
+std::string store_path(const ImageOptions& options);
+/// Images are root's, all of them: what is refused says so.
+Outcome<image::Store> open_store(const ImageOptions& options, bool to_write);
+/// exit_no_container for what is not there.
+int report_image(const Error& error);
+
+} // namespace ctrd::ctl
