@@ -55,6 +55,11 @@ Result<Json> parse_json(std::string_view text) {
         const auto colon = what.find("- "); // "[json.exception...] parse error at ...: syntax error while ... - why"
         return fail(bad_input(line_and_column(text, error.byte) + ": not JSON: " +
                               std::string{colon == std::string_view::npos ? what : what.substr(colon + 2)}));
+    } catch (const Json::out_of_range& error) { // 1e999: its place is not told, the number is
+        const std::string_view what = error.what();
+        const auto quote = what.find('\'');
+        return fail(bad_input("a number is too large: " +
+                              std::string{quote == std::string_view::npos ? what : what.substr(quote)}));
     }
 }
 

@@ -39,6 +39,13 @@ TEST_CASE("text that is no JSON is refused with line and column", "[oci]") {
     CHECK(spec.error().message.starts_with("line 3, column "));
 }
 
+TEST_CASE("a number that nothing can hold is refused by itself", "[oci]") {
+    const auto spec = oci::parse(R"({"ociVersion": "1.3.0", "x": 6E5536})");
+    REQUIRE(!spec);
+    CHECK(spec.error().message.find("too large: '6E5536'") != std::string::npos);
+    CHECK(!oci::parse("666676666666e6666666"));
+}
+
 TEST_CASE("a document that is nested without end does not reach the parser's stack", "[oci]") {
     CHECK_FALSE(oci::parse(std::string(1 << 20, '[')).has_value());
     CHECK_FALSE(oci::parse(std::string(oci::max_config_size + 1, ' ')).has_value());
