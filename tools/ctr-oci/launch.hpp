@@ -53,6 +53,8 @@ private:
     void make_environment();
     Result<void> request_scope();
     Result<void> make_cgroup();
+    Result<void> limit_devices();
+    Result<void> take_place();
 
     const Options& options_;
     store::Records records_;
