@@ -89,10 +89,10 @@ for name in names:
     report(good, f"{name} answers its first connection ({took:.1f} ms)", problems)
 report(wait_for(10, lambda: phase("created-nginx") == ""), "ctrd knows that it runs", phase("created-nginx"))
 for name in created:
-    report(wait_for(30, lambda: unit(name, "StatusText").startswith("Created;")), f"{name} goes back to being created",
+    report(wait_for(60, lambda: unit(name, "StatusText").startswith("Created;")), f"{name} goes back to being created",
            unit(name, "StatusText"))
 for name in frozen:
-    report(wait_for(30, lambda: is_frozen(name)), f"{name} is frozen again")
+    report(wait_for(60, lambda: is_frozen(name)), f"{name} is frozen again")
 for name in names:
     report(is_answered(name), f"{name} answers again", problems)
 report(unit("frozen-redis", "NRestarts") == "0" and starts("frozen-redis") == 1, "a frozen one was never started again",
@@ -100,7 +100,7 @@ report(unit("frozen-redis", "NRestarts") == "0" and starts("frozen-redis") == 1,
 
 # --- without ctrd
 
-report(wait_for(30, lambda: unit("created-payload", "StatusText").startswith("Created;")), "it is created once more")
+report(wait_for(60, lambda: unit("created-payload", "StatusText").startswith("Created;")), "it is created once more")
 report(wait_for(30, lambda: is_frozen("frozen-payload")), "and the other is frozen")
 run("systemctl", "stop", "ctrd.service", "ctrd-handover.socket")
 report(is_answered("created-payload"), "a created one starts without ctrd", problems)
