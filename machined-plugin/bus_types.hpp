@@ -13,11 +13,9 @@ struct BusUnref {
     void operator()(sd_bus* bus) const noexcept { sd_bus_unref(bus); }
     void operator()(sd_bus_message* message) const noexcept { sd_bus_message_unref(message); }
     void operator()(sd_bus_slot* slot) const noexcept { sd_bus_slot_unref(slot); }
-    void operator()(sd_bus_track* track) const noexcept { sd_bus_track_unref(track); }
 };
 using BusMessage = std::unique_ptr<sd_bus_message, BusUnref>;
 using BusSlot = std::unique_ptr<sd_bus_slot, BusUnref>;
-using BusTrack = std::unique_ptr<sd_bus_track, BusUnref>;
 
 inline BusMessage keep(sd_bus_message* message) { return BusMessage{sd_bus_message_ref(message)}; }
 

@@ -92,7 +92,7 @@ int Actions::start(sd_bus_message* call, const std::string& name) {
     const Container* container = registry_.find(name);
     if (container == nullptr || !container->declared)
         return reply_no_such_container(call, name);
-    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, uid_t) {
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
         units_.start(name,
                      [this, name, kept = keep(message)](const auto& job) { answer_start(kept.get(), name, job); });
     });
@@ -101,7 +101,7 @@ int Actions::start(sd_bus_message* call, const std::string& name) {
 int Actions::stop(sd_bus_message* call, const std::string& name) {
     if (registry_.find(name) == nullptr)
         return reply_no_such_container(call, name);
-    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, uid_t) {
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
         units_.stop(name, [name, kept = keep(message)](const auto& job) { answer_stop(kept.get(), name, job); });
     });
 }
@@ -110,7 +110,7 @@ int Actions::restart(sd_bus_message* call, const std::string& name) {
     const Container* container = registry_.find(name);
     if (container == nullptr || !container->declared)
         return reply_no_such_container(call, name);
-    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, uid_t) {
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
         units_.restart(name,
                        [this, name, kept = keep(message)](const auto& job) { answer_start(kept.get(), name, job); });
     });
@@ -121,7 +121,7 @@ int Actions::kill(sd_bus_message* call, const std::string& name, const std::stri
         return reply_no_such_container(call, name);
     if (auto good = check_kill(whom, signal); !good)
         return reply_error(call, error_name::bad_input, good.error());
-    return authority_.check(call, action::manage, name, [=, this](sd_bus_message* message, uid_t) {
+    return authority_.check(call, action::manage, name, [=, this](sd_bus_message* message, const CallerRef&) {
         const pid_t leader = leader_of(registry_.unit(name));
         if (leader == 0) {
             reply_not_running(message, name);

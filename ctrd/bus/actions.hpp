@@ -12,8 +12,10 @@ namespace ctrd::bus {
 
 class Actions {
 public:
-    Actions(const Registry& registry, systemd::Units& units, Authority& authority, Executions& executions)
-        : registry_{registry}, units_{units}, authority_{authority}, executions_{executions} {}
+    Actions(const Registry& registry, systemd::Units& units, Authority& authority, Executions& executions,
+            Callers& callers)
+        : registry_{registry}, units_{units}, authority_{authority}, executions_{executions}, waits_{registry,
+                                                                                                     callers} {}
 
     int start(sd_bus_message* call, const std::string& name);
     int stop(sd_bus_message* call, const std::string& name);
@@ -43,14 +45,14 @@ public:
 private:
     void set_frozen(sd_bus_message* call, const std::string& name, bool frozen);
     int copy(sd_bus_message* call, const std::string& name, bool in);
-    void run_helper(sd_bus_message* call, uid_t caller, const std::string& name, const Job& job);
+    void run_helper(sd_bus_message* call, const CallerRef& caller, const std::string& name, const Job& job);
     void answer_start(sd_bus_message* call, const std::string& name, const Result<std::string>& job) const;
 
     const Registry& registry_;
     systemd::Units& units_;
     Authority& authority_;
     Executions& executions_;
-    Waits waits_{registry_};
+    Waits waits_;
 };
 
 int reply_not_running(sd_bus_message* call, const std::string& name);

@@ -8,7 +8,7 @@
 
 namespace ctrd::bus {
 
-void Actions::run_helper(sd_bus_message* call, uid_t caller, const std::string& name, const Job& job) {
+void Actions::run_helper(sd_bus_message* call, const CallerRef& caller, const std::string& name, const Job& job) {
     const systemd::UnitFacts unit = registry_.unit(name);
     const std::string_view state = state_of(unit);
     // A unit that stops has a leader still, but it is on its way out.
@@ -28,7 +28,7 @@ int Actions::exec(sd_bus_message* call, const std::string& name) {
     if (!read)
         return reply_error(call, error_name::bad_input, read.error());
     return authority_.check(
-        call, action::exec, name, [this, name, request = *read](sd_bus_message* message, uid_t caller) {
+        call, action::exec, name, [this, name, request = *read](sd_bus_message* message, const CallerRef& caller) {
             Job job{ctr_run_program, "exec"};
             for (int number = 0; number < 3; ++number)
                 job.fds.emplace_back(request.stdio[static_cast<std::size_t>(number)], number);
@@ -48,7 +48,7 @@ int Actions::copy(sd_bus_message* call, const std::string& name, bool in) {
     if (!read)
         return reply_error(call, error_name::bad_input, read.error());
     return authority_.check(
-        call, action::copy, name, [this, name, in, request = *read](sd_bus_message* message, uid_t caller) {
+        call, action::copy, name, [this, name, in, request = *read](sd_bus_message* message, const CallerRef& caller) {
             Job job{ctr_copy_program, in ? "to" : "from"};
             job.fds.emplace_back(request.data, in ? STDIN_FILENO : STDOUT_FILENO);
             const pid_t leader = leader_of(registry_.unit(name));
@@ -67,13 +67,15 @@ int Actions::bind_mount(sd_bus_message* call, const std::string& name) {
     auto read = read_bind(call);
     if (!read)
         return reply_error(call, error_name::bad_input, read.error());
-    return authority_.check(
-        call, action::bind_mount, name, [this, name, request = *read](sd_bus_message* message, uid_t caller) {
-            Job job{ctr_run_program, "bind"};
-            const pid_t leader = leader_of(registry_.unit(name));
-            job.request = [&request, leader](std::uint64_t started) { return to_json(request, leader, started); };
-            run_helper(message, caller, name, job);
-        });
+    return authority_.check(call, action::bind_mount, name,
+                            [this, name, request = *read](sd_bus_message* message, const CallerRef& caller) {
+                                Job job{ctr_run_program, "bind"};
+                                const pid_t leader = leader_of(registry_.unit(name));
+                                job.request = [&request, leader](std::uint64_t started) {
+                                    return to_json(request, leader, started);
+                                };
+                                run_helper(message, caller, name, job);
+                            });
 }
 
 } // namespace ctrd::bus

@@ -72,15 +72,17 @@ void Actions::set_frozen(sd_bus_message* call, const std::string& name, bool fro
 int Actions::pause(sd_bus_message* call, const std::string& name) {
     if (registry_.find(name) == nullptr)
         return reply_no_such_container(call, name);
-    return authority_.check(call, action::manage, name,
-                            [this, name](sd_bus_message* message, uid_t) { set_frozen(message, name, true); });
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
+        set_frozen(message, name, true);
+    });
 }
 
 int Actions::resume(sd_bus_message* call, const std::string& name) {
     if (registry_.find(name) == nullptr)
         return reply_no_such_container(call, name);
-    return authority_.check(call, action::manage, name,
-                            [this, name](sd_bus_message* message, uid_t) { set_frozen(message, name, false); });
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
+        set_frozen(message, name, false);
+    });
 }
 
 int Actions::wait(sd_bus_message* call, const std::string& name) { return waits_.add(call, name); }
@@ -95,7 +97,7 @@ int Actions::set_properties(sd_bus_message* call, const std::string& name) {
     if (!properties)
         return reply_error(call, error_name::bad_input, properties.error());
     return authority_.check(
-        call, action::set_properties, name, [=, this, wanted = *properties](sd_bus_message* message, uid_t) {
+        call, action::set_properties, name, [=, this, wanted = *properties](sd_bus_message* message, const CallerRef&) {
             units_.set_properties(name, runtime != 0, wanted, [name, kept = keep(message)](Result<void> done) {
                 answer(kept.get(), "container '" + name + "' keeps its limits", std::move(done));
             });

@@ -50,33 +50,32 @@ void refuse(sd_bus_message* call, bool challenge) {
 } // namespace
 
 struct Authority::Question {
+    const char* action{nullptr};
+    std::string container{};
+    Then then{};
     Authority* authority{nullptr};
     systemd::BusMessage call{};
+    CallerRef caller{};
     systemd::BusSlot slot{};
-    uid_t caller{0};
-    Then then{};
 };
 
-Authority::Authority(sd_bus* bus) : bus_{bus} {}
+Authority::Authority(sd_bus* bus, Callers& callers) : bus_{bus}, callers_{callers} {}
 Authority::~Authority() = default;
 
 int Authority::check(sd_bus_message* call, const char* action, const std::string& container, Then then) {
-    const auto known = caller_of(call);
-    if (!known)
-        return reply_error(call, error_name::access_denied, known.error());
-    const uid_t caller = *known;
-    if (caller == 0) {
-        then(call, caller);
-        return 1;
-    }
-    if (waiting_[caller] >= most_waiting)
-        return reply_error(call, error_name::limits_exceeded,
-                           bad_input("too many of this user's calls wait for polkit already"));
-    auto question = std::make_unique<Question>(Question{this, systemd::keep(call), {}, caller, std::move(then)});
-    return ask(std::move(question), action, container);
+    return callers_.identify(call, [=, this, then = std::move(then)](sd_bus_message* message, const CallerRef& caller) {
+        if (caller->uid() == 0)
+            then(message, caller);
+        else if (waiting_[caller->uid()] >= most_waiting)
+            reply_error(message, error_name::limits_exceeded,
+                        bad_input("too many of this user's calls wait for polkit already"));
+        else
+            ask(std::make_unique<Question>(
+                Question{action, container, then, this, systemd::keep(message), caller, {}}));
+    });
 }
 
-int Authority::ask(std::unique_ptr<Question> question, const char* action, const std::string& container) {
+void Authority::ask(std::unique_ptr<Question> question) {
     sd_bus_message* call = question->call.get();
     const bool interactive = sd_bus_message_get_allow_interactive_authorization(call) > 0;
     sd_bus_message* raw = nullptr;
@@ -84,25 +83,33 @@ int Authority::ask(std::unique_ptr<Question> question, const char* action, const
         sd_bus_message_new_method_call(bus_, &raw, polkit, authority_path, authority_interface, "CheckAuthorization");
     const systemd::BusMessage message{raw};
     if (r >= 0)
-        r = append_question(raw, sd_bus_message_get_sender(call), action, container, interactive);
+        r = append_question(raw, question->caller->name().c_str(), question->action, question->container, interactive);
     sd_bus_slot* slot = nullptr;
     if (r >= 0)
         r = sd_bus_call_async(bus_, &slot, raw, on_answer, question.get(), answer_time);
-    if (r < 0)
-        return reply_error(call, error_name::failed, os_error(-r, "cannot ask polkit"));
+    if (r < 0) {
+        reply_error(call, error_name::failed, os_error(-r, "cannot ask polkit"));
+        return;
+    }
     question->slot.reset(slot);
-    ++waiting_[question->caller];
+    // polkit sees the same, and asks nobody for a password any more.
+    question->caller->on_gone([this, asked = question.get()] { take(asked); });
+    ++waiting_[question->caller->uid()];
     questions_.insert(std::move(question));
-    return 1;
+}
+
+std::unique_ptr<Authority::Question> Authority::take(const Question* question) {
+    const auto at = std::ranges::find(questions_, question, &std::unique_ptr<Question>::get);
+    auto taken = std::move(questions_.extract(at).value());
+    taken->caller->on_gone({});
+    if (--waiting_[taken->caller->uid()] == 0)
+        waiting_.erase(taken->caller->uid());
+    return taken;
 }
 
 int Authority::on_answer(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
-    auto* raw = static_cast<Question*>(userdata);
-    auto& self = *raw->authority;
-    const auto at = std::ranges::find(self.questions_, raw, &std::unique_ptr<Question>::get);
-    const auto question = std::move(self.questions_.extract(at).value());
-    if (--self.waiting_[question->caller] == 0)
-        self.waiting_.erase(question->caller);
+    const auto* raw = static_cast<Question*>(userdata);
+    const auto question = raw->authority->take(raw);
     Verdict verdict;
     if (sd_bus_message_is_method_error(answer, nullptr) != 0)
         log_warning(systemd::error_of(answer, "cannot ask polkit, so only root may change something"));

@@ -1,7 +1,7 @@
 // Who may change something: root, and whom polkit lets.
 #pragma once
 
-#include "machined-plugin/bus_types.hpp"
+#include "ctrd/bus/callers.hpp"
 
 #include <sys/types.h>
 
@@ -23,22 +23,24 @@ constexpr const char* bind_mount = "io.ctrd1.bind-mount";
 
 class Authority {
 public:
-    explicit Authority(sd_bus* bus);
+    Authority(sd_bus* bus, Callers& callers);
     ~Authority();
     Authority(const Authority&) = delete;
     Authority& operator=(const Authority&) = delete;
 
-    /// Does `then` for a caller who may, at once or when polkit has answered; anybody else is answered here. Returns
+    /// Does `then` for a caller who may, when the bus and polkit have answered; anybody else is answered here. Returns
     /// what a method handler returns.
-    using Then = std::function<void(sd_bus_message* call, uid_t caller)>;
+    using Then = Callers::Then;
     int check(sd_bus_message* call, const char* action, const std::string& container, Then then);
 
 private:
     struct Question;
-    int ask(std::unique_ptr<Question> question, const char* action, const std::string& container);
+    void ask(std::unique_ptr<Question> question);
+    std::unique_ptr<Question> take(const Question* question);
     static int on_answer(sd_bus_message* answer, void* userdata, sd_bus_error* error) noexcept;
 
     sd_bus* bus_;
+    Callers& callers_;
     std::set<std::unique_ptr<Question>> questions_;
     std::map<uid_t, unsigned> waiting_{};
 };

@@ -89,10 +89,11 @@ private:
                            [this](Result<void> loaded) { on_units_loaded(std::move(loaded)); }}};
     systemd::Machines machines_{bus_.get(),
                                 [this](const auto& machine, const auto& result) { on_machine(machine, result); }};
-    Authority authority_{bus_.get()};
-    Executions executions_{bus_.get(), event_.get()};
+    Callers callers_{bus_.get()};
+    Authority authority_{bus_.get(), callers_};
+    Executions executions_{event_.get()};
     Standby standby_{event_.get(), units_, [this](const auto& name) { return executions_.any_in(name); }};
-    Actions actions_{registry_, units_, authority_, executions_};
+    Actions actions_{registry_, units_, authority_, executions_, callers_};
     std::vector<systemd::BusSlot> objects_{};
     std::map<std::string, pid_t> registered_{}; // container -> leader that machined was told of
     Result<void> failure_{};

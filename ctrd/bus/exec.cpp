@@ -30,8 +30,7 @@ int exit_status(const siginfo_t& info) { return info.si_code == CLD_EXITED ? inf
 struct Executions::Execution {
     Executions* owner{nullptr};
     systemd::BusMessage call{};
-    systemd::BusTrack track{};
-    uid_t caller{0};
+    CallerRef caller{};
     std::string container{};
     UniqueFd reason{}; // what the helper writes on stderr, where that is an answer's text
     UniqueFd pidfd{};
@@ -43,11 +42,11 @@ struct Executions::Execution {
     Execution& operator=(const Execution&) = delete;
 };
 
-Executions::Executions(sd_bus* bus, sd_event* event) : bus_{bus}, event_{event} {}
+Executions::Executions(sd_event* event) : event_{event} {}
 Executions::~Executions() = default;
 
 Result<void> Executions::check_room(uid_t caller) const {
-    const auto of_caller = std::ranges::count(running_, caller, [](const auto& one) { return one->caller; });
+    const auto of_caller = std::ranges::count(running_, caller, [](const auto& one) { return one->caller->uid(); });
     if (running_.size() < most_of_all && (caller == 0 || static_cast<std::size_t>(of_caller) < most_of_a_user))
         return {};
     return fail(Error{std::errc::resource_unavailable_try_again, "too many helpers work in containers for ctrd already",
@@ -79,24 +78,14 @@ Result<void> Executions::start(Execution& execution, int request_fd, const Job& 
     return {};
 }
 
-Result<void> Executions::track_caller(Execution& execution) {
-    sd_bus_track* track = nullptr;
-    int r = sd_bus_track_new(bus_, &track, on_caller_gone, &execution);
-    execution.track.reset(track);
-    if (r >= 0)
-        r = sd_bus_track_add_sender(track, execution.call.get());
-    if (r < 0)
-        return fail(os_error(-r, "cannot watch the caller"));
-    return {};
-}
-
-void Executions::run(sd_bus_message* call, uid_t caller, const std::string& container, pid_t leader, const Job& job) {
+void Executions::run(sd_bus_message* call, const CallerRef& caller, const std::string& container, pid_t leader,
+                     const Job& job) {
     const std::string where = "container '" + container + "'";
     const auto refuse = [&](const char* name, Error error) {
         error.message = where + ": " + error.message;
         reply_error(call, name, error);
     };
-    if (auto room = check_room(caller); !room)
+    if (auto room = check_room(caller->uid()); !room)
         return refuse(error_name::limits_exceeded, room.error());
     const auto started = verify_leader(container, leader);
     if (!started)
@@ -109,12 +98,11 @@ void Executions::run(sd_bus_message* call, uid_t caller, const std::string& cont
     const auto memory = make_memfd("ctrd-request", job.request(*started));
     if (!memory)
         return refuse(error_name::failed, memory.error());
-    if (auto tracked = track_caller(*execution); !tracked)
-        return refuse(error_name::failed, tracked.error());
     if (begin_)
         begin_(container);
     if (auto spawned = start(*execution, memory->get(), job); !spawned)
         return refuse(error_name::failed, spawned.error());
+    caller->on_gone([started_one = execution.get()] { on_caller_gone(*started_one); });
     running_.insert(std::move(execution));
 }
 
@@ -147,17 +135,16 @@ int Executions::on_exit(sd_event_source*, const siginfo_t* info, void* userdata)
     auto& running = raw->owner->running_;
     const auto at = std::ranges::find(running, raw, &std::unique_ptr<Execution>::get);
     const auto execution = std::move(running.extract(at).value());
+    execution->caller->on_gone({});
     answer(*execution, exit_status(*info));
     return 0;
 }
 
 /// The helper takes what it has made with it. The call is kept until it has ended: its answer goes nowhere.
-int Executions::on_caller_gone(sd_bus_track*, void* userdata) noexcept {
-    auto& execution = *static_cast<Execution*>(userdata);
+void Executions::on_caller_gone(const Execution& execution) {
     if (auto sent = send_signal(execution.pidfd.get(), SIGTERM);
         !sent && sent.error().code != std::errc::no_such_process)
         log_warning(std::move(sent).context("container '" + execution.container + "': exec").error());
-    return 0;
 }
 
 } // namespace ctrd::bus

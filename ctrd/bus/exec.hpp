@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ctrd/base/fd.hpp"
-#include "machined-plugin/bus_types.hpp"
+#include "ctrd/bus/callers.hpp"
 
 #include <systemd/sd-event.h>
 
@@ -33,7 +33,7 @@ constexpr const char* ctr_copy_program = CTRD_LIBEXECDIR "/ctr-copy";
 
 class Executions {
 public:
-    Executions(sd_bus* bus, sd_event* event);
+    explicit Executions(sd_event* event);
     ~Executions();
     Executions(const Executions&) = delete;
     Executions& operator=(const Executions&) = delete;
@@ -43,18 +43,16 @@ public:
     [[nodiscard]] bool any_in(const std::string& container) const;
 
     /// Runs it in `container`, whose first process is `leader`, and answers the call.
-    void run(sd_bus_message* call, uid_t caller, const std::string& container, pid_t leader, const Job& job);
+    void run(sd_bus_message* call, const CallerRef& caller, const std::string& container, pid_t leader, const Job& job);
 
 private:
     struct Execution;
     Result<void> start(Execution& execution, int request_fd, const Job& job);
     static void answer(const Execution& execution, int status);
-    Result<void> track_caller(Execution& execution);
     Result<void> check_room(uid_t caller) const;
     static int on_exit(sd_event_source* source, const siginfo_t* info, void* userdata) noexcept;
-    static int on_caller_gone(sd_bus_track* track, void* userdata) noexcept;
+    static void on_caller_gone(const Execution& execution);
 
-    sd_bus* bus_;
     sd_event* event_;
     std::function<void(const std::string& container)> begin_{};
     std::set<std::unique_ptr<Execution>> running_;

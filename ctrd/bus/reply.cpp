@@ -4,18 +4,6 @@
 
 namespace ctrd::bus {
 
-Result<uid_t> caller_of(sd_bus_message* call) {
-    uid_t uid = 0;
-    sd_bus_creds* creds = nullptr;
-    int r = sd_bus_query_sender_creds(call, SD_BUS_CREDS_EUID, &creds);
-    if (r >= 0)
-        r = sd_bus_creds_get_euid(creds, &uid);
-    sd_bus_creds_unref(creds);
-    if (r < 0)
-        return fail(os_error(-r, "cannot tell who is calling"));
-    return uid;
-}
-
 int reply_error(sd_bus_message* call, const char* name, const Error& error) {
     const int r = sd_bus_reply_method_errorf(call, name, "%s", to_text(error).c_str());
     if (r < 0)

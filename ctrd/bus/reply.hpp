@@ -4,8 +4,6 @@
 #include "ctrd/base/result.hpp"
 #include "machined-plugin/bus_types.hpp"
 
-#include <sys/types.h>
-
 namespace ctrd::bus {
 
 namespace error_name {
@@ -19,9 +17,6 @@ constexpr const char* access_denied = "org.freedesktop.DBus.Error.AccessDenied";
 constexpr const char* interaction_required = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
 constexpr const char* limits_exceeded = "org.freedesktop.DBus.Error.LimitsExceeded";
 } // namespace error_name
-
-/// The effective user; nobody can lie about it.
-Result<uid_t> caller_of(sd_bus_message* call);
 
 /// Both return what a method handler returns.
 int reply_error(sd_bus_message* call, const char* name, const Error& error);

@@ -23,13 +23,11 @@ int answer(sd_bus_message* call, const systemd::UnitFacts& unit) {
 } // namespace
 
 struct Waits::Waiting {
-    Waits* owner{nullptr};
     systemd::BusMessage call{};
-    systemd::BusTrack track{};
-    uid_t caller{0};
+    CallerRef caller{};
 };
 
-Waits::Waits(const Registry& registry) : registry_{registry} {}
+Waits::Waits(const Registry& registry, Callers& callers) : registry_{registry}, callers_{callers} {}
 Waits::~Waits() = default;
 
 int Waits::add(sd_bus_message* call, const std::string& container) {
@@ -38,23 +36,26 @@ int Waits::add(sd_bus_message* call, const std::string& container) {
         return reply_no_such_container(call, container);
     if (is_at_rest(known->unit))
         return answer(call, known->unit);
-    const auto caller = caller_of(call);
-    if (!caller)
-        return reply_error(call, error_name::access_denied, caller.error());
+    return callers_.identify(call, [this, container](sd_bus_message* message, const CallerRef& caller) {
+        keep(message, caller, container);
+    });
+}
+
+/// It may have ended while the bus was asked.
+void Waits::keep(sd_bus_message* call, const CallerRef& caller, const std::string& container) {
+    if (const systemd::UnitFacts unit = registry_.unit(container); is_at_rest(unit)) {
+        answer(call, unit);
+        return;
+    }
     const auto of_caller =
-        std::ranges::count_if(waiting_, [&](const auto& one) { return one.second->caller == *caller; });
-    if (waiting_.size() >= most_of_all || (*caller != 0 && of_caller >= most_of_a_user))
-        return reply_error(call, error_name::limits_exceeded, bad_input("too many calls wait for containers already"));
-    auto waiting = std::make_unique<Waiting>(Waiting{this, systemd::keep(call), {}, *caller});
-    sd_bus_track* track = nullptr;
-    int r = sd_bus_track_new(sd_bus_message_get_bus(call), &track, on_caller_gone, waiting.get());
-    waiting->track.reset(track);
-    if (r >= 0)
-        r = sd_bus_track_add_sender(track, call);
-    if (r < 0)
-        return reply_error(call, error_name::failed, os_error(-r, "cannot watch the caller"));
+        std::ranges::count_if(waiting_, [&](const auto& one) { return one.second->caller->uid() == caller->uid(); });
+    if (waiting_.size() >= most_of_all || (caller->uid() != 0 && of_caller >= most_of_a_user)) {
+        reply_error(call, error_name::limits_exceeded, bad_input("too many calls wait for containers already"));
+        return;
+    }
+    auto waiting = std::make_unique<Waiting>(Waiting{systemd::keep(call), caller});
+    caller->on_gone([this, kept = waiting.get()] { on_caller_gone(kept); });
     waiting_.emplace(container, std::move(waiting));
-    return 1;
 }
 
 void Waits::changed(const Container& container) {
@@ -66,11 +67,8 @@ void Waits::changed(const Container& container) {
     waiting_.erase(first, last);
 }
 
-int Waits::on_caller_gone(sd_bus_track*, void* userdata) noexcept {
-    const auto* gone = static_cast<Waiting*>(userdata);
-    auto& waiting = gone->owner->waiting_;
-    std::erase_if(waiting, [&](const auto& one) { return one.second.get() == gone; });
-    return 0;
+void Waits::on_caller_gone(const Waiting* gone) {
+    std::erase_if(waiting_, [&](const auto& one) { return one.second.get() == gone; });
 }
 
 } // namespace ctrd::bus

@@ -1,8 +1,8 @@
 // Wait: calls that are answered when their container has come to rest, with how it ended.
 #pragma once
 
+#include "ctrd/bus/callers.hpp"
 #include "ctrd/bus/registry.hpp"
-#include "machined-plugin/bus_types.hpp"
 
 #include <sys/types.h>
 
@@ -13,7 +13,7 @@ namespace ctrd::bus {
 
 class Waits {
 public:
-    explicit Waits(const Registry& registry);
+    Waits(const Registry& registry, Callers& callers);
     ~Waits();
     Waits(const Waits&) = delete;
     Waits& operator=(const Waits&) = delete;
@@ -25,9 +25,11 @@ public:
 
 private:
     struct Waiting;
-    static int on_caller_gone(sd_bus_track* track, void* userdata) noexcept;
+    void keep(sd_bus_message* call, const CallerRef& caller, const std::string& container);
+    void on_caller_gone(const Waiting* gone);
 
     const Registry& registry_;
+    Callers& callers_;
     std::multimap<std::string, std::unique_ptr<Waiting>> waiting_;
 };
 
