@@ -18,7 +18,7 @@ std::uint64_t pointer(const void* to) { return reinterpret_cast<std::uintptr_t>(
 struct Program {
     UniqueFd fd{};
     bpf_prog_info info{};
-    std::uint32_t map{0}; // the id of its first one; 0: none
+    std::array<std::uint32_t, 2> maps{}; // their ids; 0: there is none
 };
 
 /// No descriptor: it was detached since we asked.
@@ -31,8 +31,8 @@ Result<Program> open_program(std::uint32_t id) {
         return program;
     if (!program.fd)
         return fail(os_error(errno, "cannot look at a BPF program"));
-    program.info.nr_map_ids = 1;
-    program.info.map_ids = pointer(&program.map);
+    program.info.nr_map_ids = program.maps.size();
+    program.info.map_ids = pointer(program.maps.data());
     attributes = {};
     attributes.info.bpf_fd = static_cast<std::uint32_t>(program.fd.get());
     attributes.info.info_len = sizeof program.info;
@@ -98,14 +98,42 @@ Result<UniqueFd> make_cell(std::uint32_t size, const char* name) {
     return fd;
 }
 
-Result<UniqueFd> find_cell(int cgroup, bpf_attach_type where, const char* name) {
-    const Program program = TRY(find(cgroup, where, name));
+Result<UniqueFd> make_lru(std::uint32_t key_size, std::uint32_t value_size, std::uint32_t entries, const char* name) {
     bpf_attr attributes{};
-    attributes.map_id = program.map;
-    UniqueFd fd{program.map == 0 ? -1 : static_cast<int>(call(BPF_MAP_GET_FD_BY_ID, attributes))};
+    attributes.map_type = BPF_MAP_TYPE_LRU_HASH;
+    attributes.key_size = key_size;
+    attributes.value_size = value_size;
+    attributes.max_entries = entries;
+    std::strncpy(attributes.map_name, name, sizeof attributes.map_name - 1);
+    UniqueFd fd{static_cast<int>(call(BPF_MAP_CREATE, attributes))};
     if (!fd)
-        return fail(os_error(program.map == 0 ? ENOENT : errno,
-                             "cannot find the map of the BPF program '" + std::string{name} + "'"));
+        return fail(os_error(errno, "cannot make the BPF map '" + std::string{name} + "'"));
+    return fd;
+}
+
+Result<void> put(int map, const void* key, const void* value) {
+    bpf_attr attributes{};
+    attributes.map_fd = static_cast<std::uint32_t>(map);
+    attributes.key = pointer(key);
+    attributes.value = pointer(value);
+    if (call(BPF_MAP_UPDATE_ELEM, attributes) < 0)
+        return fail(os_error(errno, "cannot write to a BPF map"));
+    return {};
+}
+
+Result<UniqueFd> find_cell(int cgroup, bpf_attach_type where, const char* name) {
+    return find_map(cgroup, where, name, 0);
+}
+
+Result<UniqueFd> find_map(int cgroup, bpf_attach_type where, const char* name, std::size_t index) {
+    const Program program = TRY(find(cgroup, where, name));
+    const std::uint32_t id = program.maps.at(index);
+    bpf_attr attributes{};
+    attributes.map_id = id;
+    UniqueFd fd{id == 0 ? -1 : static_cast<int>(call(BPF_MAP_GET_FD_BY_ID, attributes))};
+    if (!fd)
+        return fail(
+            os_error(id == 0 ? ENOENT : errno, "cannot find the map of the BPF program '" + std::string{name} + "'"));
     return fd;
 }
 

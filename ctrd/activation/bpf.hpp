@@ -17,8 +17,15 @@ Result<UniqueFd> load(bpf_prog_type type, bpf_attach_type where, const char* nam
 
 /// An array of one element that can be mapped into memory.
 Result<UniqueFd> make_cell(std::uint32_t size, const char* name);
+/// A hash table in which the entry that was longest out of use makes room for a new one.
+Result<UniqueFd> make_lru(std::uint32_t key_size, std::uint32_t value_size, std::uint32_t entries, const char* name);
+/// Its key and value are as long as the map was made for.
+Result<void> put(int map, const void* key, const void* value);
+
 /// That of the program with this name which is attached at `where` to this cgroup; ENOENT where there is none.
 Result<UniqueFd> find_cell(int cgroup, bpf_attach_type where, const char* name);
+/// Any of its maps, in the order in which the program's code names them.
+Result<UniqueFd> find_map(int cgroup, bpf_attach_type where, const char* name, std::size_t index);
 
 /// True where a program of this name is attached at `where` to this very cgroup.
 Result<bool> is_attached(int cgroup, bpf_attach_type where, const char* name);

@@ -1,6 +1,7 @@
 #include "ctrd/activation/guard.hpp"
 
 #include "ctrd/activation/bpf.hpp"
+#include "ctrd/activation/datagrams.hpp"
 #include "ctrd/activation/listener.hpp"
 #include "ctrd/activation/sock_diag.hpp"
 #include "ctrd/base/file.hpp"
@@ -8,11 +9,13 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <vector>
 
 namespace ctrd::activation {
 namespace {
@@ -63,6 +66,12 @@ Error born_elsewhere(const std::string& path, const std::string& unit) {
             no_guard_hint);
 }
 
+Result<void> with_hint(Result<void> done) {
+    if (!done)
+        done.error().hint = no_guard_hint;
+    return done;
+}
+
 } // namespace
 
 Result<std::uint64_t> birth_cgroup(int socket) { return cgroup_id_of_socket(socket); }
@@ -98,23 +107,26 @@ Result<void> refuse_outgoing(const Cgroup& cgroup) {
 
 Result<std::uint64_t> guard_listeners(std::span<const int> sockets, const std::string& unit) {
     std::uint64_t guarded = 0;
+    std::vector<int> datagrams;
     for (const int socket : sockets) {
         const SocketFacts facts = TRY(look_at(socket));
         if (!facts.is_ip())
             continue;
         TRY_VOID(check_kind(facts));
         const std::uint64_t id = TRY(birth_cgroup(socket));
+        if (facts.type == SOCK_DGRAM)
+            datagrams.push_back(socket);
         if (id == guarded)
             continue;
         const Cgroup cgroup = TRY(open_cgroup(id));
         if (!("/" + cgroup.path).ends_with("/" + unit))
             return fail(born_elsewhere(cgroup.path, unit));
-        auto done = refuse_outgoing(cgroup);
-        if (!done) {
-            done.error().hint = no_guard_hint;
-            return fail(std::move(done).error());
-        }
+        TRY_VOID(with_hint(refuse_outgoing(cgroup)));
         guarded = id;
+    }
+    if (!datagrams.empty()) {
+        const Cgroup cgroup = TRY(open_cgroup(guarded));
+        TRY_VOID(with_hint(answer_only(cgroup, datagrams)));
     }
     return guarded;
 }

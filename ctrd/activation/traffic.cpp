@@ -1,11 +1,14 @@
 #include "ctrd/activation/traffic.hpp"
 
 #include "ctrd/activation/bpf.hpp"
+#include "ctrd/activation/bpf_code.hpp"
+#include "ctrd/activation/datagrams.hpp"
 #include "ctrd/activation/sock_diag.hpp"
 
 #include <netinet/tcp.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -17,84 +20,53 @@ namespace {
 
 constexpr const char* counter_name = "ctrd_counter";
 
-// The program, in the assembler of linux/bpf.h. r6: the context, r7: the operation, r8: the cell.
-constexpr bpf_insn instruction(int code, int to, int from, int offset, int value) {
-    return {static_cast<__u8>(code), static_cast<__u8>(to & 15), static_cast<__u8>(from & 15),
-            static_cast<__s16>(offset), value};
-}
-constexpr bpf_insn move(int to, int from) { return instruction(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0); }
-constexpr bpf_insn set(int to, int value) { return instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value); }
-constexpr bpf_insn add(int to, int value) { return instruction(BPF_ALU64 | BPF_ADD | BPF_K, to, 0, 0, value); }
-constexpr bpf_insn call(int function) { return instruction(BPF_JMP | BPF_CALL, 0, 0, 0, function); }
-constexpr bpf_insn leave() { return instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
-constexpr bpf_insn load32(int to, int at, int offset) {
-    return instruction(BPF_LDX | BPF_MEM | BPF_W, to, at, offset, 0);
-}
-constexpr bpf_insn load64(int to, int at, int offset) {
-    return instruction(BPF_LDX | BPF_MEM | BPF_DW, to, at, offset, 0);
-}
-constexpr bpf_insn store64(int at, int offset, int from) {
-    return instruction(BPF_STX | BPF_MEM | BPF_DW, at, from, offset, 0);
-}
-constexpr bpf_insn store32_value(int at, int offset, int value) {
-    return instruction(BPF_ST | BPF_MEM | BPF_W, at, 0, offset, value);
-}
-constexpr bpf_insn add_to_memory(int at, int offset, int from) {
-    return instruction(BPF_STX | BPF_ATOMIC | BPF_DW, at, from, offset, BPF_ADD);
-}
-constexpr bpf_insn skip_if_equal(int one, int value, int distance) {
-    return instruction(BPF_JMP | BPF_JEQ | BPF_K, one, 0, distance, value);
-}
-constexpr bpf_insn skip_unless_equal(int one, int value, int distance) {
-    return instruction(BPF_JMP | BPF_JNE | BPF_K, one, 0, distance, value);
-}
-
 /// A connection that came in is counted and asked to report its states; any change of a state is an event.
+/// r6: the context, r7: the operation, r8: the cell.
 std::array<bpf_insn, 28> counter_program(int cell) {
+    using namespace bpf;
     constexpr int connections = offsetof(Counted, connections);
     constexpr int last_event = offsetof(Counted, last_event);
     constexpr int first = offsetof(Counted, first);
     return {
         move(6, 1),
-        load32(7, 6, offsetof(bpf_sock_ops, op)),
+        load(BPF_W, 7, 6, offsetof(bpf_sock_ops, op)),
         skip_if_equal(7, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, 2),
         skip_if_equal(7, BPF_SOCK_OPS_STATE_CB, 4),
-        instruction(BPF_JMP | BPF_JA, 0, 0, 19, 0), // out
+        skip(19), // out
         // a new one:
         move(1, 6),
         set(2, BPF_SOCK_OPS_STATE_CB_FLAG),
         call(BPF_FUNC_sock_ops_cb_flags_set),
         // both:
-        store32_value(10, -4, 0),
+        store_value(BPF_W, 10, -4, 0),
         move(2, 10),
         add(2, -4),
-        instruction(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_MAP_FD, 0, cell),
-        instruction(0, 0, 0, 0, 0), // its second half
+        map(1, cell),
+        map_second_half(),
         call(BPF_FUNC_map_lookup_elem),
         skip_if_equal(0, 0, 9), // out
         move(8, 0),
         call(BPF_FUNC_ktime_get_ns),
-        store64(8, last_event, 0),
+        store(BPF_DW, 8, last_event, 0),
         skip_unless_equal(7, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, 5), // out
         set(1, 1),
         add_to_memory(8, connections, 1),
-        load64(1, 8, first),
+        load(BPF_DW, 1, 8, first),
         skip_unless_equal(1, 0, 1), // out
-        store64(8, first, 0),
+        store(BPF_DW, 8, first, 0),
         // out: "nothing to say" to the operations that ask for a number
         set(1, -1),
-        instruction(BPF_STX | BPF_MEM | BPF_W, 6, 1, offsetof(bpf_sock_ops, reply), 0),
+        store(BPF_W, 6, offsetof(bpf_sock_ops, reply), 1),
         set(0, 1),
         leave(),
     };
 }
 
-/// The cell, in our memory.
+/// A cell, in our memory.
 class Cell {
 public:
-    static Result<Cell> open(std::uint64_t cgroup_id) {
-        const Cgroup cgroup = TRY(open_cgroup(cgroup_id));
-        const UniqueFd map = TRY(bpf::find_cell(cgroup.folder.get(), BPF_CGROUP_SOCK_OPS, counter_name));
+    static Result<Cell> open(const Cgroup& cgroup, bpf_attach_type where, const char* name) {
+        const UniqueFd map = TRY(bpf::find_cell(cgroup.folder.get(), where, name));
         void* memory = ::mmap(nullptr, sizeof(Counted), PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
         if (memory == MAP_FAILED)
             return fail(os_error(errno, "cannot read the counter of connections"));
@@ -115,6 +87,21 @@ private:
     void* memory_;
 };
 
+/// The one for connections and, where the container has datagram sockets, the one for these.
+Result<std::vector<Cell>> cells_of(std::uint64_t cgroup_id) {
+    const Cgroup cgroup = TRY(open_cgroup(cgroup_id));
+    std::vector<Cell> cells;
+    cells.push_back(TRY(Cell::open(cgroup, BPF_CGROUP_SOCK_OPS, counter_name)));
+    if (auto datagrams = Cell::open(cgroup, BPF_CGROUP_INET_INGRESS, datagram_counter_name))
+        cells.push_back(std::move(*datagrams));
+    return cells;
+}
+
+/// The earlier one that is not 0.
+std::uint64_t earlier(std::uint64_t one, std::uint64_t other) {
+    return one == 0 || other == 0 ? one + other : std::min(one, other);
+}
+
 } // namespace
 
 Result<void> count_connections_of(const Cgroup& cgroup) {
@@ -129,14 +116,20 @@ Result<void> count_connections_of(const Cgroup& cgroup) {
 }
 
 Result<Counted> counted(std::uint64_t cgroup) {
-    const Cell cell = TRY(Cell::open(cgroup));
-    return Counted{cell.at(offsetof(Counted, connections)).load(), cell.at(offsetof(Counted, last_event)).load(),
-                   cell.at(offsetof(Counted, first)).load()};
+    Counted sum;
+    for (const Cell& cell : TRY(cells_of(cgroup))) {
+        sum.connections += cell.at(offsetof(Counted, connections)).load();
+        sum.last_event = std::max(sum.last_event, cell.at(offsetof(Counted, last_event)).load());
+        sum.first = earlier(sum.first, cell.at(offsetof(Counted, first)).load());
+    }
+    return sum;
 }
 
 Result<std::uint64_t> take_first(std::uint64_t cgroup) {
-    const Cell cell = TRY(Cell::open(cgroup));
-    return cell.at(offsetof(Counted, first)).exchange(0);
+    std::uint64_t first = 0;
+    for (const Cell& cell : TRY(cells_of(cgroup)))
+        first = earlier(first, cell.at(offsetof(Counted, first)).exchange(0));
+    return first;
 }
 
 Result<OpenConnections> open_connections(const RunRecord& record) {

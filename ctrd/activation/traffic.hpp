@@ -15,7 +15,7 @@ namespace ctrd::activation {
 /// Counts from now on; looks first whether it is done already.
 Result<void> count_connections_of(const Cgroup& cgroup);
 
-/// CLOCK_MONOTONIC, nanoseconds; 0: never.
+/// CLOCK_MONOTONIC, nanoseconds; 0: never. A datagram counts as a connection that ends at once.
 struct Counted {
     std::uint64_t connections{0};
     std::uint64_t last_event{0}; // the last connection began, or ended

@@ -91,6 +91,7 @@ struct Standby::Watch {
     bool stopping{false};
     bool asleep{false};
     std::vector<Listener> listeners{}; // of one that is asleep: kept no longer, or they would outlive their unit
+    std::uint64_t connections{0};      // that had come at the last look
     microseconds cpu_time{0};          // at the last look, and when that was
     microseconds cpu_time_at{0};
 
@@ -182,6 +183,7 @@ Result<Standby::Usage> Standby::usage_of(Watch& watch) const {
     Usage usage;
     const auto counted = TRY(activation::counted(watch.record.socket_cgroup));
     usage.last_event = std::max(watch.birth, microseconds{counted.last_event / 1000});
+    watch.connections = counted.connections;
     const auto open = TRY(activation::open_connections(watch.record));
     if (open.closed > 0) {
         log_warning("container '" + watch.name + "': its payload has shut a listening socket down; it listens again");
@@ -251,17 +253,24 @@ void Standby::go_to_standby(Watch& watch) {
     stop_losslessly(watch);
 }
 
+/// Who came since the last look: a datagram that the payload has read leaves no other trace.
+Result<bool> Standby::has_come(const Watch& watch) const {
+    return watch.record.socket_cgroup != 0 &&
+           TRY(activation::counted(watch.record.socket_cgroup)).connections != watch.connections;
+}
+
 /// False: somebody has come in the last moment, and it runs again.
 Result<bool> Standby::stand_still(Watch& watch) {
     const std::string& cgroup = watch.record.cgroup;
     auto frozen = activation::freeze(cgroup, freeze_timeout);
     // What is accepted now was so before, and what comes waits in the queue: nobody is left who could accept it.
     const auto open = frozen ? activation::open_connections(watch.record) : fail(frozen.error());
-    if (open && open->accepted + open->queued == 0)
+    const auto come = open ? has_come(watch) : fail(open.error());
+    if (come && !*come && open->accepted + open->queued == 0)
         return true;
     TRY_VOID(activation::thaw(cgroup));
-    if (!open)
-        return fail(open.error());
+    if (!come)
+        return fail(come.error());
     return false;
 }
 

@@ -50,6 +50,7 @@ private:
     void look_again_later(Watch& watch);
     void check(Watch& watch);
     Result<Usage> usage_of(Watch& watch) const;
+    Result<bool> has_come(const Watch& watch) const;
     void go_to_standby(Watch& watch);
     Result<bool> stand_still(Watch& watch);
     void stop_losslessly(Watch& watch);
