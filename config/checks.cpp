@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <sys/un.h>
+
 #include <algorithm>
 #include <array>
 #include <set>
@@ -178,16 +180,32 @@ bool is_socket_name(std::string_view name) {
     });
 }
 
+/// By its length the kernel's filter tells the bind of a path from others that must not be stopped.
+constexpr std::size_t shortest_path = 11;
+
+void check_bound_path(const SocketSpec& socket, const ListenAddress& address, const std::string& key, Findings& found) {
+    if (address.kind != ListenAddress::Kind::path)
+        return found.add(key, "'path' means nothing for a socket that listens on a port", "remove it, or use 'port'");
+    if (socket.deliver == Deliver::pass)
+        return found.add(key, "'path' means nothing for a socket that is passed", "remove it");
+    if (auto ok = check_absolute_path(socket.path); !ok)
+        return found.add(key, "'path': " + ok.error().message, ok.error().hint);
+    if (socket.path.size() < shortest_path || socket.path.size() >= sizeof(sockaddr_un::sun_path))
+        found.add(key,
+                  fmt::format("'{}' can't be adopted: it must have {} to {} characters", socket.path, shortest_path,
+                              sizeof(sockaddr_un::sun_path) - 1),
+                  "let the program bind another path, and name it as 'path'");
+}
+
 void check_socket(const SocketSpec& socket, const std::string& path, Findings& found) {
     const auto address = parse_listen(socket.listen);
     if (!address)
         return; // reported where it was read
-    if (address->kind == ListenAddress::Kind::path && socket.deliver == Deliver::adopt)
-        found.add(path + ".listen", fmt::format("'{}' can't be adopted: only TCP sockets can", socket.listen),
+    if (address->kind == ListenAddress::Kind::path && socket.datagram && socket.deliver == Deliver::adopt)
+        found.add(path + ".type", "a datagram socket with a path can't be adopted: only UDP ones can",
                   "write deliver = \"pass\" if the program takes sockets from systemd");
-    if (socket.datagram && socket.deliver == Deliver::adopt)
-        found.add(path + ".type", "a datagram socket can't be adopted: only TCP sockets can",
-                  "write deliver = \"pass\" if the program takes sockets from systemd");
+    if (!socket.path.empty())
+        check_bound_path(socket, *address, path + ".path", found);
     if (socket.datagram && socket.backlog)
         found.add(path + ".backlog", "a datagram socket has no queue of connections", "remove it");
     if (address->kind == ListenAddress::Kind::path && socket.port != 0)
@@ -216,6 +234,11 @@ void check_socket_pair(const UnitSpec& spec, std::size_t a, std::size_t b, Findi
     if (first->kind == Kind::path || second->kind == Kind::path) {
         if (first->text == second->text)
             found.add(path + ".listen", fmt::format("'{}' is listened on twice", second->text));
+        else if (!one.path.empty() && clean_path(one.path) == clean_path(two.path))
+            found.add(
+                path + ".path",
+                fmt::format("'{}' and '{}' would both take the place of '{}'", first->text, second->text, two.path),
+                "let the program bind one path for each");
         return;
     }
     if (meet)
@@ -273,12 +296,11 @@ void check_standby(const UnitSpec& spec, Findings& found) {
     if (idles && spec.idle_timeout_us < 100'000)
         found.add("idle-timeout", "'idle-timeout' must be at least 100 ms", "for example \"5min\"");
     for (std::size_t i = 0; idles && i < spec.sockets.size(); ++i)
-        if (const auto address = parse_listen(spec.sockets[i].listen);
-            address && (address->port == 0 || spec.sockets[i].datagram))
+        if (const auto address = parse_listen(spec.sockets[i].listen); address && address->port == 0)
             found.add("idle-timeout",
-                      fmt::format("'idle-timeout' can't tell whether '{}' is in use: it looks at TCP connections only",
+                      fmt::format("'idle-timeout' can't tell whether '{}' is in use: it looks at TCP and UDP only",
                                   spec.sockets[i].listen),
-                      "leave 'idle-timeout' out, or listen on TCP ports only");
+                      "leave 'idle-timeout' out, or listen on ports only");
     for (const std::string_view key : {"idle-cpu", "idle-stop"})
         if (!idles && spec.origins.contains(std::string{key}))
             found.add(std::string{key}, fmt::format("'{}' means nothing without 'idle-timeout'", key), "add one");

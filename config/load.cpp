@@ -3,6 +3,7 @@
 
 #include "config/document.hpp"
 #include "config/files.hpp"
+#include "config/ranges.hpp"
 #include "config/reader.hpp"
 #include "config/syntax.hpp"
 #include "ctrd/base/file.hpp"
@@ -83,6 +84,13 @@ void name_sockets(UnitSpec& spec) {
             name = fmt::format("{}-{}", base, number);
         socket.name = name;
     }
+}
+
+/// The program binds the path that the host listens on, unless another one was declared.
+void set_paths(UnitSpec& spec) {
+    for (auto& socket : spec.sockets)
+        if (socket.path.empty() && socket.listen.starts_with('/') && socket.deliver != Deliver::pass)
+            socket.path = socket.listen;
 }
 
 /// What systemd as PID 1 wants to be told to stop, and how long its services may take; unless it was declared.
@@ -215,6 +223,8 @@ Outcome<UnitSpec> parse(std::string_view name, const std::vector<SourceFile>& fi
     if (!problems.empty())
         return refuse(std::move(problems));
     UnitSpec spec = read_spec(name, document, problems);
+    expand_ranges(spec, problems);
+    set_paths(spec);
     name_sockets(spec);
     set_systemd_defaults(spec);
     std::ranges::move(check(spec), std::back_inserter(problems));

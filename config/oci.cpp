@@ -287,6 +287,10 @@ void Builder::add_ctrd_key() {
             one["backlog"] = *socket.backlog;
         if (socket.datagram)
             one["type"] = "datagram";
+        if (!socket.path.empty())
+            one["path"] = clean_path(socket.path);
+        if (socket.of_range)
+            one["of_range"] = true;
         sockets.push_back(std::move(one));
     }
     config_["ctrd"] = {{"name", spec_.name},

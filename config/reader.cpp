@@ -1,6 +1,7 @@
 #include "config/reader.hpp"
 
 #include "config/keys.hpp"
+#include "config/ranges.hpp"
 #include "config/syntax.hpp"
 #include "ctrd/base/names.hpp"
 
@@ -212,14 +213,17 @@ void SpecReader::socket_key(SocketSpec& socket, const std::string& path, const M
     note(path + m.key, m);
     if (m.key == "listen") {
         const auto text = in_.scalar(m);
-        if (const auto address = text ? in_.take(m, parse_listen(*text)) : std::nullopt) {
-            socket.listen = address->text;
+        if (const auto range = text ? in_.take(m, parse_listen_range(*text)) : std::nullopt) {
+            socket.listen = range->first.text;
+            socket.last_port = range->last;
             if (socket.port == 0)
-                socket.port = address->port;
+                socket.port = range->first.port;
         }
     } else if (m.key == "port") {
         if (const auto port = in_.integer(m, 1, 65535))
             socket.port = static_cast<std::uint16_t>(*port);
+    } else if (m.key == "path") {
+        set_plain(socket.path, in_.string(m));
     } else if (m.key == "name") {
         set_plain(socket.name, in_.string(m));
     } else if (m.key == "backlog") {
@@ -297,7 +301,8 @@ std::span<const std::string_view> top_level_keys() {
 }
 
 std::span<const std::string_view> socket_keys() {
-    static constexpr std::array<std::string_view, 6> names{"listen", "type", "port", "deliver", "name", "backlog"};
+    static constexpr std::array<std::string_view, 7> names{"listen",  "type", "port",   "path",
+                                                           "deliver", "name", "backlog"};
     return names;
 }
 

@@ -24,7 +24,10 @@ enum class IdleStop { lossless, graceful };
 struct SocketSpec {
     std::string
         listen{}; // as ListenStream= and ListenDatagram= take it: "8080", "0.0.0.0:8080", "[::]:8080", "/run/x.sock"
-    std::uint16_t port{0}; // what the payload binds; 0 for an AF_UNIX socket
+    std::uint16_t port{0};      // what the payload binds; 0 for an AF_UNIX socket
+    std::uint16_t last_port{0}; // of a range on the host, until it is one socket for each port; else 0
+    bool of_range{false};       // the payload may bind it at any time, or never
+    std::string path{};         // what the payload binds, where an AF_UNIX socket is adopted
     Deliver deliver{Deliver::adopt};
     bool datagram{false}; // UDP, or a datagram socket with a path
     std::string name{};   // FileDescriptorName=, unique in the container

@@ -1,96 +1,41 @@
 #include "ctrd/activation/adopt.hpp"
 
-#include "ctrd/activation/listener.hpp"
-#include "ctrd/base/file.hpp"
+#include "ctrd/activation/carry_over.hpp"
+#include "ctrd/activation/epoll_sets.hpp"
+#include "ctrd/activation/socket_file.hpp"
 #include "ctrd/base/process.hpp"
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
+#include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <charconv>
+#include <cstddef>
 
 namespace ctrd::activation {
 namespace {
 
-constexpr unsigned pidfd_thread = O_EXCL; // PIDFD_THREAD, kernel 6.9
-
-/// The number after `key` on its line of a /proc file; nothing where it is not there.
-std::optional<unsigned> field(const std::string& text, std::string_view key, int base) {
-    const std::size_t at = text.find(key);
-    if (at == std::string::npos)
-        return std::nullopt;
-    const std::size_t digits = text.find_first_not_of(" \t", at + key.size());
-    unsigned value = 0;
-    if (digits == std::string::npos ||
-        std::from_chars(text.data() + digits, text.data() + text.size(), value, base).ec != std::errc{})
-        return std::nullopt;
-    return value;
-}
-
-/// A pidfd that leads to the thread's descriptors. A thread that does not lead its process has none before 6.9; its
-/// process's serves, since threads share their descriptors in all but the oddest programs.
-Result<UniqueFd> open_caller(pid_t thread) {
-    for (const unsigned flags : {0U, pidfd_thread}) {
-        UniqueFd fd{static_cast<int>(::syscall(SYS_pidfd_open, thread, flags))};
-        if (fd)
-            return fd;
-        if (errno == ESRCH)
-            return fail(os_error(ESRCH, "cannot open thread " + std::to_string(thread)));
-    }
-    const std::string status = TRY(read_file("/proc/" + std::to_string(thread) + "/status"));
-    const auto process = field(status, "\nTgid:", 10);
-    if (!process)
-        return fail(os_error(EPROTO, "cannot tell the process of thread " + std::to_string(thread)));
-    return open_pidfd(static_cast<pid_t>(*process));
-}
-
-/// What the payload made of its descriptor before it bound it.
-struct PayloadSocket {
-    UniqueFd fd;
-    SocketFacts facts{};
-    bool nonblocking{false};
-    bool close_on_exec{false};
-};
-
-Result<PayloadSocket> look_at_payload_socket(const BindRequest& request) {
-    PayloadSocket socket;
-    const UniqueFd caller = TRY(open_caller(request.thread));
-    socket.fd = TRY(steal_fd(caller.get(), request.fd));
-    socket.facts = TRY(look_at(socket.fd.get()));
-    const int flags = ::fcntl(socket.fd.get(), F_GETFL);
-    if (flags < 0)
-        return fail(os_error(errno, "cannot look at the payload's socket"));
-    socket.nonblocking = (flags & O_NONBLOCK) != 0;
-    const std::string info =
-        TRY(read_file("/proc/" + std::to_string(request.thread) + "/fdinfo/" + std::to_string(request.fd)));
-    socket.close_on_exec = (field(info, "flags:", 8).value_or(0) & O_CLOEXEC) != 0;
-    return socket;
-}
-
-bool is_bound(int socket) {
-    sockaddr_in6 address{};
+bool is_bound(const Caller& caller) {
+    sockaddr_storage address{};
     socklen_t size = sizeof address;
-    return ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0 && address.sin6_port != 0;
+    if (::getsockname(caller.socket.get(), reinterpret_cast<sockaddr*>(&address), &size) < 0)
+        return true;
+    if (caller.facts.family == AF_UNIX)
+        return size > offsetof(sockaddr_un, sun_path);
+    return reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port != 0; // at the same place in both families
 }
 
 /// MPTCP too: newer Go makes every listener one, and it works with TCP clients all the same.
-bool can_be_replaced(const PayloadSocket& socket) {
-    return socket.facts.is_ip() && socket.facts.type == SOCK_STREAM &&
-           (socket.facts.protocol == IPPROTO_TCP || socket.facts.protocol == IPPROTO_MPTCP) &&
-           !is_bound(socket.fd.get());
-}
-
-Result<void> carry_over_nonblock(int listener, bool nonblocking) {
-    const int flags = ::fcntl(listener, F_GETFL);
-    const int wanted = nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
-    if (flags < 0 || (wanted != flags && ::fcntl(listener, F_SETFL, wanted) < 0))
-        return fail(os_error(errno, "cannot set O_NONBLOCK of the listener as the payload had it"));
-    return {};
+bool has_known_protocol(const SocketFacts& facts) {
+    if (facts.family == AF_UNIX)
+        return facts.type == SOCK_STREAM;
+    if (facts.type == SOCK_DGRAM)
+        return facts.is_ip() && facts.protocol == IPPROTO_UDP;
+    return facts.is_ip() && facts.type == SOCK_STREAM &&
+           (facts.protocol == IPPROTO_TCP || facts.protocol == IPPROTO_MPTCP);
 }
 
 Result<void> put_in_place(int notify_fd, const BindRequest& request, int place, int socket, bool close_on_exec) {
@@ -114,58 +59,101 @@ bool is_callers_mistake(const Error& error) {
 
 struct Step {
     bool done{false}; // else the kernel shall do the bind
+    std::size_t listener{0};
+    int refusal{0}; // the errno of a bind that can't be done
     std::optional<Displaced> displaced{};
 };
 
-Result<Step> adopt(int notify_fd, const BindRequest& request, const ListenerSource& source, std::size_t index) {
-    auto payload = look_at_payload_socket(request);
-    if (!payload && is_callers_mistake(payload.error()))
+/// Only a path has to be looked at before it can be compared.
+Result<BindRequest> comparable(const BindRequest& request) {
+    BindRequest result = request;
+    if (request.family == AF_UNIX)
+        result.path = TRY(absolute_path(request));
+    return result;
+}
+
+Result<void> exchange(int notify_fd, const BindRequest& request, const Caller& caller, int listener) {
+    // While its own socket is in its place, since they are found by that.
+    const auto entries = find_epoll_entries(request, caller);
+    TRY_VOID(carry_over(caller, listener));
+    TRY_VOID(put_in_place(notify_fd, request, request.fd, listener, caller.close_on_exec));
+    if (!entries)
+        return fail(entries.error());
+    for (const EpollEntry& entry : *entries)
+        TRY_VOID(enter(entry, listener, request.fd));
+    return {};
+}
+
+Result<Step> adopt(int notify_fd, const BindRequest& raw, std::span<const Listener> listeners,
+                   const ListenerSource& source) {
+    auto caller = look_at_caller(raw);
+    if (!caller && is_callers_mistake(caller.error()))
         return Step{};
-    if (!payload)
-        return fail(std::move(payload).error());
+    if (!caller)
+        return fail(std::move(caller).error());
+    const BindRequest request = TRY(comparable(raw));
     // Only now is it sure that what we looked at was the caller's and not a later process's with its number.
     if (!still_waits(notify_fd, request))
         return fail(os_error(ESRCH, "the caller is gone"));
-    const UniqueFd listener = TRY(source(index));
+    const auto index = match(request, listeners, caller->facts.type);
+    if (!index)
+        return Step{};
+    const UniqueFd listener = TRY(source(*index));
     const SocketFacts facts = TRY(look_at(listener.get()));
     // A signal, or a freeze, between the exchange and our answer makes the kernel restart the call: it is done.
-    if (facts.inode == payload->facts.inode)
-        return Step{true};
-    if (!can_be_replaced(*payload))
+    if (facts.inode == caller->facts.inode)
+        return Step{true, *index};
+    if (!has_known_protocol(caller->facts) || is_bound(*caller))
         return Step{};
-    TRY_VOID(carry_over_nonblock(listener.get(), payload->nonblocking));
-    TRY_VOID(put_in_place(notify_fd, request, request.fd, listener.get(), payload->close_on_exec));
-    Step step{true};
-    if (payload->facts.family == AF_INET && facts.family == AF_INET6)
-        step.displaced = Displaced{std::move(payload->fd), request.fd, payload->close_on_exec};
+    if (request.family == AF_UNIX)
+        if (auto made = make_socket_file(notify_fd, request, request.path); !made)
+            return Step{false, *index, static_cast<int>(made.error().code)};
+    TRY_VOID(exchange(notify_fd, request, *caller, listener.get()));
+    Step step{true, *index};
+    if (caller->facts.family == AF_INET && facts.family == AF_INET6 && facts.type == SOCK_STREAM)
+        step.displaced = Displaced{std::move(caller->socket), request.fd, caller->close_on_exec};
     return step;
+}
+
+/// Whether there is anything to look at the caller for.
+bool may_match(const BindRequest& request, std::span<const Listener> listeners) {
+    if (request.family == AF_UNIX)
+        return std::ranges::any_of(listeners, [](const Listener& one) { return !one.path.empty(); });
+    return match(request, listeners, SOCK_STREAM) || match(request, listeners, SOCK_DGRAM);
 }
 
 } // namespace
 
-std::optional<std::size_t> match(const BindRequest& request, std::span<const Listener> listeners) {
-    if (request.family != AF_INET && request.family != AF_INET6)
-        return std::nullopt;
+std::optional<std::size_t> match(const BindRequest& request, std::span<const Listener> listeners, int type) {
     std::optional<std::size_t> other_family;
     for (std::size_t i = 0; i < listeners.size(); ++i) {
-        if (listeners[i].port != request.port || request.port == 0)
+        const Listener& one = listeners[i];
+        if (one.type != type || (one.family == AF_UNIX) != (request.family == AF_UNIX))
             continue;
-        if (listeners[i].family == request.family)
+        if (request.family == AF_UNIX ? one.path != request.path || request.path.empty()
+                                      : one.port != request.port || request.port == 0)
+            continue;
+        if (one.family == request.family)
             return i;
-        if (!other_family)
+        if (!other_family && (request.family == AF_INET || request.family == AF_INET6))
             other_family = i;
     }
     return other_family;
 }
 
+Result<int> type_of(const BindRequest& request) {
+    const UniqueFd caller = TRY(open_caller(request.thread));
+    const UniqueFd socket = TRY(steal_fd(caller.get(), request.fd));
+    return TRY(look_at(socket.get())).type;
+}
+
 Result<Answer> answer_bind(int notify_fd, const BindRequest& request, std::span<const Listener> listeners,
                            const ListenerSource& source) {
-    const auto index = match(request, listeners);
-    if (!index) {
+    if (!may_match(request, listeners)) {
         TRY_VOID(let_continue(notify_fd, request));
         return Answer{Outcome::continued};
     }
-    auto step = adopt(notify_fd, request, source, *index);
+    auto step = adopt(notify_fd, request, listeners, source);
     // Whatever failed because the caller went away is no failure of ours.
     if (!step && !still_waits(notify_fd, request))
         return Answer{Outcome::gone};
@@ -174,11 +162,11 @@ Result<Answer> answer_bind(int notify_fd, const BindRequest& request, std::span<
         return fail(std::move(step).error());
     }
     if (!step->done) {
-        TRY_VOID(let_continue(notify_fd, request));
+        TRY_VOID(step->refusal == 0 ? let_continue(notify_fd, request) : reply(notify_fd, request, step->refusal));
         return Answer{Outcome::continued};
     }
     TRY_VOID(reply(notify_fd, request, 0));
-    return Answer{Outcome::adopted, *index, std::move(step->displaced)};
+    return Answer{Outcome::adopted, step->listener, std::move(step->displaced)};
 }
 
 Result<void> put_back(int notify_fd, const BindRequest& request, const Displaced& displaced,

@@ -3,14 +3,18 @@
 
 #include "ctrd/activation/request.hpp"
 
+#include <sys/socket.h>
+
 #include <functional>
 #include <span>
 
 namespace ctrd::activation {
 
 struct Listener {
-    std::uint16_t port{0}; // what the payload binds
-    int family{0};         // of the host's socket: AF_INET or AF_INET6
+    std::uint16_t port{0}; // what the payload binds; 0 where it is a path
+    int family{0};         // of the host's socket: AF_INET, AF_INET6 or AF_UNIX
+    int type{SOCK_STREAM}; // or SOCK_DGRAM
+    std::string path{};    // what the payload binds, in its own root; empty where it is a port
 };
 
 enum class Outcome {
@@ -19,7 +23,7 @@ enum class Outcome {
     gone,      // the caller died or was interrupted meanwhile; an interrupted one comes again
 };
 
-/// The payload's own socket, in whose place a listener is now.
+/// The payload's own stream socket, in whose place a listener is now.
 struct Displaced {
     UniqueFd socket;
     int fd{-1};
@@ -35,9 +39,13 @@ struct Answer {
 /// Opens listener number N of the list: asked for only when the payload binds its port.
 using ListenerSource = std::function<Result<UniqueFd>(std::size_t)>;
 
-/// The listener for a bind: of the same family before one of the other. A payload that binds 0.0.0.0:80 and [::]:80
-/// gets the same one twice where there is only one.
-std::optional<std::size_t> match(const BindRequest& request, std::span<const Listener> listeners);
+/// The listener for a bind of a socket of this type: of the same family before one of the other. A payload that binds
+/// 0.0.0.0:80 and [::]:80 gets the same one twice where there is only one. A path must be absolute and clean.
+std::optional<std::size_t> match(const BindRequest& request, std::span<const Listener> listeners,
+                                 int type = SOCK_STREAM);
+
+/// The type of the socket that is about to be bound.
+Result<int> type_of(const BindRequest& request);
 
 /// Answers one request in every case: where it fails with an error, the payload's bind failed with EADDRNOTAVAIL.
 Result<Answer> answer_bind(int notify_fd, const BindRequest& request, std::span<const Listener> listeners,

@@ -24,7 +24,7 @@ Adoptable adoptable(const RunRecord& record) {
     Adoptable result;
     for (const RecordedSocket& socket : record.sockets)
         if (socket.deliver == "adopt") {
-            result.listeners.push_back({socket.port, socket.family});
+            result.listeners.push_back({socket.port, socket.family, socket.type, socket.path});
             result.inodes.push_back(socket.inode);
         }
     return result;
@@ -36,9 +36,7 @@ Result<RunRecord> record_for(int notify_fd, const BindRequest& request, const st
     if (record)
         return record;
     TRY_VOID(reply(notify_fd, request, EADDRNOTAVAIL));
-    return fail(std::move(record)
-                    .context("container '" + container + "': bind of port " + std::to_string(request.port))
-                    .error());
+    return fail(std::move(record).context("container '" + container + "': bind of " + what_is_bound(request)).error());
 }
 
 } // namespace
@@ -66,7 +64,7 @@ Result<std::optional<LateBind>> answer_late_bind(int notify_fd) {
     if (!request)
         return std::nullopt;
     LateBind result;
-    result.port = request->port;
+    result.bound = what_is_bound(*request);
     const auto cgroup = cgroup_of(request->thread);
     if (!still_waits(notify_fd, *request)) {
         result.outcome = Outcome::gone;
@@ -80,9 +78,8 @@ Result<std::optional<LateBind>> answer_late_bind(int notify_fd) {
     const RunRecord record = TRY(record_for(notify_fd, *request, result.container));
     const Adoptable own = adoptable(record);
     const auto source = [&](std::size_t index) { return take_listener(own.inodes[index], record.cgroup); };
-    const Answer answer =
-        TRY(answer_bind(notify_fd, *request, own.listeners, source)
-                .context("container '" + result.container + "': bind of port " + std::to_string(request->port)));
+    const Answer answer = TRY(answer_bind(notify_fd, *request, own.listeners, source)
+                                  .context("container '" + result.container + "': bind of " + what_is_bound(*request)));
     result.outcome = answer.outcome;
     return result;
 }
@@ -90,7 +87,7 @@ Result<std::optional<LateBind>> answer_late_bind(int notify_fd) {
 Result<void> restore_backlogs(std::string_view container) {
     const RunRecord record = TRY(read_record(container));
     for (const RecordedSocket& socket : record.sockets) {
-        if (socket.deliver != "adopt")
+        if (socket.deliver != "adopt" || socket.type != SOCK_STREAM)
             continue;
         const UniqueFd listener = TRY(take_listener(socket.inode, record.cgroup));
         TRY_VOID(restore_backlog(listener.get()).context("socket '" + socket.name + "'"));

@@ -9,7 +9,7 @@ namespace ctrd::activation {
 
 struct LateBind {
     std::string container{}; // empty: the caller is in no container of ours, its bind was let through
-    std::uint16_t port{0};
+    std::string bound{};     // "port 80"
     Outcome outcome{Outcome::continued};
 };
 

@@ -13,17 +13,18 @@ namespace ctrd::activation {
 namespace {
 
 constexpr const char* record_folder = "/run/ctrd/run";
-constexpr std::size_t largest_record = 64U << 10;
+constexpr std::size_t largest_record = 1U << 20;
 
 nlohmann::json to_value(const RecordedSocket& socket) {
-    return {{"name", socket.name},     {"deliver", socket.deliver}, {"inode", socket.inode},
-            {"family", socket.family}, {"port", socket.port},       {"host_port", socket.host_port}};
+    return {{"name", socket.name}, {"deliver", socket.deliver},     {"inode", socket.inode}, {"family", socket.family},
+            {"port", socket.port}, {"host_port", socket.host_port}, {"type", socket.type},   {"path", socket.path}};
 }
 
 RecordedSocket to_socket(const nlohmann::json& value) {
     return {value.at("name").get<std::string>(),    value.at("deliver").get<std::string>(),
             value.at("inode").get<std::uint64_t>(), value.at("family").get<int>(),
-            value.at("port").get<std::uint16_t>(),  value.value("host_port", std::uint16_t{0})};
+            value.at("port").get<std::uint16_t>(),  value.value("host_port", std::uint16_t{0}),
+            value.value("type", int{SOCK_STREAM}),  value.value("path", std::string{})};
 }
 
 } // namespace

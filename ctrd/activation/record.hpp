@@ -3,6 +3,7 @@
 
 #include "ctrd/base/result.hpp"
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -15,8 +16,10 @@ struct RecordedSocket {
     std::string deliver{}; // "adopt" or "pass"
     std::uint64_t inode{0};
     int family{0};
-    std::uint16_t port{0};      // what the payload binds; 0 where it is passed
+    std::uint16_t port{0};      // what the payload binds; 0 where it is passed, or a path
     std::uint16_t host_port{0}; // where clients connect; 0 where it is not TCP
+    int type{SOCK_STREAM};      // or SOCK_DGRAM
+    std::string path{};         // what the payload binds
 };
 
 struct RunRecord {

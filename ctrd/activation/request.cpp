@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -61,21 +62,33 @@ std::optional<BindArguments> arguments_of(pid_t thread, const seccomp_data& data
     return BindArguments{static_cast<int>(words[0]), words[1], words[2]};
 }
 
+union Address {
+    sockaddr any;
+    sockaddr_in four;
+    sockaddr_in6 six;
+    sockaddr_un local;
+};
+
 /// What the caller wants to bind, as far as it can be adopted.
 void decode(BindRequest& request, const seccomp_data& data) {
     const auto arguments = arguments_of(request.thread, data);
-    if (!arguments || arguments->length < sizeof(sockaddr_in))
+    if (!arguments || arguments->length <= offsetof(sockaddr_un, sun_path))
         return;
     request.fd = arguments->fd;
-    // Both families have the port at the same place, within the first 16 bytes.
-    sockaddr_in address{};
-    static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
-    if (!read_memory(request.thread, arguments->address, &address, sizeof address))
+    Address address{};
+    const std::size_t size = std::min<std::size_t>(arguments->length, sizeof address);
+    if (!read_memory(request.thread, arguments->address, &address, size))
         return;
-    if (address.sin_family != AF_INET && address.sin_family != AF_INET6)
-        return;
-    request.family = address.sin_family;
-    request.port = ntohs(address.sin_port);
+    const bool is_ip = address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6;
+    if (is_ip && size >= sizeof address.four) {
+        static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+        request.port = ntohs(address.four.sin_port);
+        request.family = address.any.sa_family;
+    } else if (address.any.sa_family == AF_UNIX && address.local.sun_path[0] != '\0') {
+        const std::size_t longest = size - offsetof(sockaddr_un, sun_path);
+        request.path.assign(address.local.sun_path, ::strnlen(address.local.sun_path, longest));
+        request.family = AF_UNIX;
+    }
 }
 
 Result<void> send_response(int notify_fd, seccomp_notif_resp response) {
@@ -87,6 +100,10 @@ Result<void> send_response(int notify_fd, seccomp_notif_resp response) {
 }
 
 } // namespace
+
+std::string what_is_bound(const BindRequest& request) {
+    return request.family == AF_UNIX ? "'" + printable(request.path) + "'" : "port " + std::to_string(request.port);
+}
 
 Result<std::optional<BindRequest>> receive_bind(int notify_fd) {
     // The ioctl waits where there is nothing, whatever O_NONBLOCK says.

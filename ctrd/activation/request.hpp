@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace ctrd::activation {
 
@@ -17,9 +18,13 @@ struct BindRequest {
     std::uint64_t id{0};
     pid_t thread{0}; // in our pid namespace; it may be any thread of its process
     int fd{-1};      // the caller's own number
-    int family{0};   // AF_INET or AF_INET6 with `port`; else AF_UNSPEC: nothing to adopt
+    int family{0};   // AF_INET or AF_INET6 with `port`, AF_UNIX with `path`; else AF_UNSPEC: nothing to adopt
     std::uint16_t port{0};
+    std::string path{}; // as the caller wrote it: perhaps relative to its working directory
 };
+
+/// "port 80", or "'/run/web.sock'".
+std::string what_is_bound(const BindRequest& request);
 
 /// Nothing where no request waits any more, as when its caller was killed. Never blocks.
 Result<std::optional<BindRequest>> receive_bind(int notify_fd);

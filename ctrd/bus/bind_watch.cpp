@@ -18,8 +18,7 @@ constexpr std::int64_t bind_priority = SD_EVENT_PRIORITY_NORMAL + 10;
 
 void log_bind(const activation::LateBind& bind) {
     if (bind.outcome == activation::Outcome::adopted)
-        log_info("container '" + bind.container + "': bound port " + std::to_string(bind.port) +
-                 " again, and got its listener");
+        log_info("container '" + bind.container + "': bound " + bind.bound + " again, and got its listener");
 }
 
 } // namespace

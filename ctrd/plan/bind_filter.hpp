@@ -1,10 +1,10 @@
-// The seccomp filter that stops a payload's bind(2) of an address that could be an IP one and notifies the supervisor.
+// The seccomp filter that stops a payload's bind(2) of an address that could be adopted and notifies the supervisor.
 // Data only: ctrd/runtime loads it in the child, ctrd/activation answers.
 //
 // Everything else is decided by number and architecture alone, so the kernel (5.11 and later) remembers it and never
-// runs the filter for it. By length (IPv4 16, IPv6 28, at most what the kernel takes, 128) netlink's 12 bytes and an
-// AF_UNIX autobind pass by; a long AF_UNIX path does not and is let through by the supervisor. A 32-bit x86 program
-// may bind by socketcall(2), whose arguments lie in memory where no filter can look: each such bind is notified.
+// runs the filter for it. By length (IPv4 16, IPv6 28, an AF_UNIX path of 11 characters or more 13, at most what the
+// kernel takes, 128) netlink's 12 bytes and an AF_UNIX autobind pass by. A 32-bit x86 program may bind by
+// socketcall(2), whose arguments lie in memory where no filter can look: each such bind is notified.
 #pragma once
 
 #include <linux/audit.h>
@@ -52,7 +52,7 @@ constexpr unsigned compat_socketcall = 102; // of the old ABI
 #endif
 
 constexpr unsigned socketcall_bind = 2;
-constexpr unsigned shortest_address = 16;
+constexpr unsigned shortest_address = 13;
 constexpr unsigned too_long_address = 129;
 
 inline constexpr std::array program{

@@ -40,6 +40,8 @@ DeclaredSocket to_socket(const json& value) {
     socket.port = value.value("port", std::uint16_t{0});
     if (value.contains("backlog"))
         socket.backlog = value.at("backlog").get<int>();
+    socket.path = value.value("path", std::string{});
+    socket.of_range = value.value("of_range", false);
     socket.datagram = value.value("type", std::string{"stream"}) == "datagram";
     return socket;
 }

@@ -19,6 +19,8 @@ struct DeclaredSocket {
     std::uint16_t port{0}; // what the payload binds, for `adopt`
     std::optional<int> backlog{};
     bool datagram{false};
+    std::string path{};   // what the payload binds in place of a port
+    bool of_range{false}; // one of many, which the payload binds when it likes
 };
 
 struct Declared {

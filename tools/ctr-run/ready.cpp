@@ -28,11 +28,40 @@ Event wait(int notify_fd, int pidfd, int timeout) {
     return (waiting[0].revents & POLLIN) != 0 && waiting[1].revents == 0 ? Event::bind : Event::ended;
 }
 
-std::string listed(const std::vector<std::uint16_t>& ports) {
-    std::string text = ports.size() == 1 ? "port " : "ports ";
-    for (std::size_t i = 0; i < ports.size(); ++i)
-        text += (i == 0 ? "" : ", ") + std::to_string(ports[i]);
+/// One bind that is waited for; which family it has is the payload's business.
+struct Place {
+    std::uint16_t port{0};
+    int type{0};
+    std::string path{};
+    bool operator==(const Place&) const = default;
+};
+
+Place place_of(const activation::Listener& listener) { return {listener.port, listener.type, listener.path}; }
+
+std::string word(const Place& place) {
+    if (!place.path.empty())
+        return "'" + place.path + "'";
+    return (place.type == SOCK_DGRAM ? "UDP port " : "port ") + std::to_string(place.port);
+}
+
+std::string text(const std::vector<Place>& places) {
+    if (places.empty())
+        return "any port of its ranges";
+    std::string text;
+    for (std::size_t i = 0; i < places.size(); ++i)
+        text += (i == 0 ? "" : ", ") + word(places[i]);
     return text;
+}
+
+/// Every place but those of ranges, which a payload binds when it needs them; only of those where there is nothing
+/// else, the first that it binds.
+std::vector<Place> awaited(const Sockets& sockets) {
+    std::vector<Place> places;
+    for (std::size_t i = 0; i < sockets.listeners().size(); ++i)
+        if (const Place place = place_of(sockets.listeners()[i]);
+            sockets.is_awaited(i) && std::ranges::find(places, place) == places.end())
+            places.push_back(place);
+    return places;
 }
 
 } // namespace
@@ -44,7 +73,7 @@ Result<std::optional<std::size_t>> BindPhase::answer_one() {
     put_back(*request);
     const auto source = [&](std::size_t index) { return sockets_.open_listener(index); };
     auto answer = TRY(activation::answer_bind(notify_fd_, *request, sockets_.listeners(), source)
-                          .context("bind of port " + std::to_string(request->port)));
+                          .context("bind of " + what_is_bound(*request)));
     if (answer.outcome != activation::Outcome::adopted)
         return std::nullopt;
     if (answer.displaced)
@@ -54,6 +83,8 @@ Result<std::optional<std::size_t>> BindPhase::answer_one() {
 
 /// At best: without it the payload has two descriptors for one listener, as it would have with one IPv4 listener.
 void BindPhase::put_back(const activation::BindRequest& request) {
+    if (mixed_.empty() || activation::type_of(request).value_or(0) != SOCK_STREAM)
+        return;
     const auto index = activation::match(request, sockets_.listeners());
     if (!index || request.family != AF_INET6 || sockets_.listeners()[*index].family != AF_INET6)
         return;
@@ -65,21 +96,21 @@ void BindPhase::put_back(const activation::BindRequest& request) {
 }
 
 Result<void> BindPhase::await_declared(const Deadline& deadline) {
-    std::vector<std::uint16_t> missing;
-    for (const auto& listener : sockets_.listeners())
-        if (std::ranges::find(missing, listener.port) == missing.end())
-            missing.push_back(listener.port);
-    while (!missing.empty()) {
+    std::vector<Place> missing = awaited(sockets_);
+    bool any = missing.empty();
+    while (!missing.empty() || any) {
         switch (wait(notify_fd_, pidfd_, deadline.poll_timeout())) {
         case Event::bind:
-            if (const auto index = TRY(answer_one()))
-                std::erase(missing, sockets_.listeners()[*index].port);
+            if (const auto index = TRY(answer_one())) {
+                std::erase(missing, place_of(sockets_.listeners()[*index]));
+                any = false;
+            }
             break;
         case Event::ended:
-            return fail(Error{std::errc::no_child_process, "the payload ended before it bound " + listed(missing),
+            return fail(Error{std::errc::no_child_process, "the payload ended before it bound " + text(missing),
                               "its own messages are in the journal; its exit status is the unit's"});
         case Event::timeout:
-            return fail(Error{std::errc::timed_out, "the payload did not bind " + listed(missing) + " in time",
+            return fail(Error{std::errc::timed_out, "the payload did not bind " + text(missing) + " in time",
                               "is 'port' the one that it listens on? 'ready-timeout' says how long to wait"});
         }
     }

@@ -38,9 +38,10 @@ std::vector<ListenFd>::iterator find(const DeclaredSocket& wanted, std::vector<L
 std::string words(const DeclaredSocket& socket) { return "socket '" + socket.name + "' ('" + socket.listen + "')"; }
 
 Result<void> check_adoptable(const DeclaredSocket& declared, const activation::SocketFacts& facts) {
-    if (facts.is_ip() && facts.type == SOCK_STREAM)
+    if (facts.is_ip() || (facts.family == AF_UNIX && facts.type == SOCK_STREAM))
         return {};
-    return fail(bad_input(words(declared) + " can't be adopted: it is not TCP", "use deliver = \"pass\""));
+    return fail(bad_input(words(declared) + " can't be adopted: it is neither TCP, UDP nor a UNIX stream socket",
+                          "use deliver = \"pass\""));
 }
 
 /// 0 for a socket that is not IP.
@@ -66,7 +67,9 @@ Result<Sockets> Sockets::match(const std::vector<DeclaredSocket>& declared, std:
         const auto facts = TRY(activation::look_at(found->fd.get()).context(words(wanted)));
         if (wanted.deliver == Deliver::adopt) {
             TRY_VOID(check_adoptable(wanted, facts));
-            sockets.listeners_.push_back({wanted.port, facts.family});
+            const bool has_path = facts.family == AF_UNIX;
+            sockets.listeners_.push_back(
+                {has_path ? std::uint16_t{0} : wanted.port, facts.family, facts.type, has_path ? wanted.path : ""});
             sockets.adopted_.push_back(sockets.sockets_.size());
         }
         sockets.sockets_.push_back(
@@ -130,6 +133,8 @@ Result<UniqueFd> Sockets::open_listener(std::size_t index) const {
 void Sockets::restore_backlogs() const {
     for (const std::size_t index : adopted_) {
         const Socket& socket = sockets_[index];
+        if (!socket.stream)
+            continue;
         [[maybe_unused]] auto restored =
             activation::restore_backlog(socket.fd.get(), socket.declared.backlog.value_or(activation::longest_backlog));
     }
@@ -141,7 +146,8 @@ std::vector<activation::RecordedSocket> Sockets::recorded() const {
         const bool adopt = socket.declared.deliver == Deliver::adopt;
         result.push_back({socket.declared.name, adopt ? "adopt" : "pass", socket.inode, socket.family,
                           adopt ? socket.declared.port : std::uint16_t{0},
-                          socket.stream ? tcp_port(socket.fd.get()) : std::uint16_t{0}});
+                          socket.stream ? tcp_port(socket.fd.get()) : std::uint16_t{0},
+                          socket.stream ? SOCK_STREAM : SOCK_DGRAM, adopt ? socket.declared.path : ""});
     }
     return result;
 }

@@ -31,6 +31,8 @@ public:
     /// As `activation::answer_bind` wants them; its index is one into these.
     [[nodiscard]] std::span<const activation::Listener> listeners() const { return listeners_; }
     Result<UniqueFd> open_listener(std::size_t index) const;
+    /// False: READY need not wait for it.
+    [[nodiscard]] bool is_awaited(std::size_t index) const { return !sockets_[adopted_[index]].declared.of_range; }
     [[nodiscard]] std::uint64_t inode_of(std::size_t index) const { return sockets_[adopted_[index]].inode; }
     void restore_backlogs() const; // at best: a payload that closed its listening harms itself
 

@@ -43,15 +43,16 @@ constexpr std::uint32_t allow = SECCOMP_RET_ALLOW;
 
 } // namespace
 
-TEST_CASE("a bind of an address that could be an IP one is notified") {
+TEST_CASE("a bind of an address that could be an IP one, or a path, is notified") {
     using namespace bind_filter_detail;
     const auto bind = [](std::uint64_t length) { return run(call(native_arch, native_bind, 3, 0x7fff0000, length)); };
+    CHECK(bind(13) == notify);  // "/run/a.sock", without a NUL
     CHECK(bind(16) == notify);  // sockaddr_in
     CHECK(bind(28) == notify);  // sockaddr_in6
     CHECK(bind(128) == notify); // sockaddr_storage
 }
 
-TEST_CASE("a bind that can't be an IP one goes to the kernel unseen") {
+TEST_CASE("a bind that can't be one of these goes to the kernel unseen") {
     using namespace bind_filter_detail;
     const auto bind = [](std::uint64_t length) { return run(call(native_arch, native_bind, 3, 0x7fff0000, length)); };
     CHECK(bind(12) == allow); // netlink

@@ -100,13 +100,14 @@ TEST_CASE("a declared socket that was not handed over is an error with its name"
     CHECK(missing.error().message == "socket 'http' ('0.0.0.0:1') was not handed over by the service manager");
 }
 
-TEST_CASE("a UNIX socket can't be adopted") {
-    UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM, 0)};
+TEST_CASE("a UNIX datagram socket can't be adopted") {
+    UniqueFd fd{::socket(AF_UNIX, SOCK_DGRAM, 0)};
     std::vector<activation::ListenFd> fds;
     fds.push_back({std::move(fd), "ctl"});
-    const auto refused = Sockets::match({{"ctl", "/run/x", Deliver::adopt, 80, {}}}, std::move(fds));
+    const auto refused = Sockets::match({{"ctl", "/run/x", Deliver::adopt, 0, {}, true}}, std::move(fds));
     REQUIRE_FALSE(refused);
-    CHECK(refused.error().message == "socket 'ctl' ('/run/x') can't be adopted: it is not TCP");
+    CHECK(refused.error().message == "socket 'ctl' ('/run/x') can't be adopted: it is neither TCP, UDP nor a "
+                                     "UNIX stream socket");
 }
 
 } // namespace ctrd::run
