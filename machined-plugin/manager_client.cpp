@@ -167,6 +167,13 @@ Result<void> ManagerClient::stop(const std::string& unit) { return run_job("Stop
 
 Result<void> ManagerClient::restart(const std::string& unit) { return run_job("RestartUnit", unit); }
 
+Result<void> ManagerClient::reset_failed(const std::string& unit) {
+    BusError error;
+    const int r = sd_bus_call_method(bus_.get(), service, path, manager, "ResetFailedUnit", &error.value, nullptr, "s",
+                                     unit.c_str());
+    return r < 0 ? Result<void>{fail(explain(r, error, "unit '" + unit + "'"))} : Result<void>{};
+}
+
 Result<UnitState> ManagerClient::state(const std::string& unit) {
     const std::string object = TRY(object_path(unit));
     UnitState state;

@@ -40,6 +40,8 @@ public:
     Result<void> start(const std::string& unit);
     Result<void> stop(const std::string& unit);
     Result<void> restart(const std::string& unit);
+    /// That a unit has failed is forgotten.
+    Result<void> reset_failed(const std::string& unit);
 
     /// `unit` ends in ".service" or ".socket".
     Result<UnitState> state(const std::string& unit);

@@ -173,6 +173,7 @@ private:
     ExecOptions exec_{};
     LogsOptions logs_{};
     RunOptions run_{};
+    RemoveOptions remove_{};
     CheckOptions check_{};
     ApplyOptions apply_{};
     ImageOptions image_{};
@@ -311,7 +312,7 @@ void Parser::add_logs() {
 }
 
 void Parser::add_run() {
-    CLI::App& verb = add("run", "Run a container in the foreground; ends with its exit code");
+    CLI::App& verb = add("run", "Run a new container, in the foreground or in the background");
     take_command(verb, "[--] [COMMAND [ARGUMENT...]]");
     verb.add_option("--name", run_.name, "its name; a new one if not given")->option_text("NAME");
     verb.add_option("--rootfs", run_.rootfs, "folder that is its root file system")->option_text("DIR");
@@ -324,6 +325,13 @@ void Parser::add_run() {
         ->check(CLI::IsMember({"none", "host"}))
         ->option_text("none|host");
     verb.add_flag("--read-only", run_.read_only, "the root file system can't be written to");
+    verb.add_flag("-d,--detach", run_.detach, "in the background, declared until the next boot; prints its name");
+    verb.add_option("--restart", run_.restart, "with --detach: when it is started again after it has ended")
+        ->check(CLI::IsMember({"no", "on-success", "on-failure", "on-abnormal", "on-abort", "always"}))
+        ->option_text("POLICY");
+    CLI::App& remove = add("rm", "Remove containers that 'run --detach' has made");
+    remove.add_option("NAME", remove_.names, "container")->required();
+    remove.add_flag("-f,--force", remove_.force, "stop them first if they run");
 }
 
 void Parser::add_declarations() {
@@ -363,12 +371,13 @@ Outcome<Command> Parser::chosen() {
     }
     control_.verb = use_.verb = show_.verb = name;
     const std::pair<std::string_view, std::function<Command()>> verbs[] = {
-        {"list", [&] { return list_; }},   {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
-        {"logs", [&] { return logs_; }},   {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
-        {"apply", [&] { return apply_; }}, {"wait", [&] { return wait_; }},     {"set", [&] { return set_; }},
-        {"bind", [&] { return bind_; }},   {"cp", [&] { return cp_; }},         {"stats", [&] { return use_; }},
-        {"top", [&] { return use_; }},     {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
-        {"cat", [&] { return show_; }},    {"events", [&] { return events_; }}, {"timing", [&] { return timing_; }},
+        {"list", [&] { return list_; }},     {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
+        {"logs", [&] { return logs_; }},     {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
+        {"apply", [&] { return apply_; }},   {"wait", [&] { return wait_; }},     {"set", [&] { return set_; }},
+        {"bind", [&] { return bind_; }},     {"cp", [&] { return cp_; }},         {"stats", [&] { return use_; }},
+        {"top", [&] { return use_; }},       {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
+        {"rm", [&] { return remove_; }},     {"cat", [&] { return show_; }},      {"events", [&] { return events_; }},
+        {"timing", [&] { return timing_; }},
     };
     for (const auto& [known, options] : verbs)
         if (known == name)

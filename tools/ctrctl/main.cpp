@@ -26,6 +26,7 @@ struct Run {
     int operator()(const RunOptions& options) const { return run(options); }
     int operator()(const CheckOptions& options) const { return check(options); }
     int operator()(const ApplyOptions& options) const { return apply(options); }
+    int operator()(const RemoveOptions& options) const { return remove(options); }
     int operator()(const TimingOptions& options) const { return timing(options); }
     int operator()(const ImageOptions& options) const { return image(options); }
 };

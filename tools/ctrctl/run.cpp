@@ -3,6 +3,7 @@
 #include "tools/ctrctl/adhoc.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/output.hpp"
+#include "tools/ctrctl/run_spec.hpp"
 #include "tools/ctrctl/signal_queue.hpp"
 #include "tools/ctrctl/verbs.hpp"
 
@@ -43,10 +44,24 @@ Outcome<std::string> absolute_folder(const std::string& path, const char* what) 
     return resolved;
 }
 
+bool is_taken(const std::string& name) {
+    return config::find_main_file(name, config::SearchDirs::system()).has_value() ||
+           ::access(("/run/ctrd/adhoc/" + name).c_str(), F_OK) == 0;
+}
+
+/// One in the background may have that of a process that has ended.
+std::string unused_name() {
+    const std::string first = "run-" + std::to_string(::getpid());
+    std::string name = first;
+    for (int number = 2; is_taken(name); ++number)
+        name = first + "-" + std::to_string(number);
+    return name;
+}
+
 /// A name that was asked for must not be a declared container's: units, machines and logs go by it.
 Outcome<std::string> choose_name(const RunOptions& options) {
     if (options.name.empty())
-        return "run-" + std::to_string(::getpid());
+        return unused_name();
     if (auto good = check_container_name(options.name); !good)
         return refuse(exit_bad_input, std::move(good).error());
     if (const auto file = config::find_main_file(options.name, config::SearchDirs::system()))
@@ -54,6 +69,11 @@ Outcome<std::string> choose_name(const RunOptions& options) {
                       {std::errc::device_or_resource_busy,
                        "the name '" + options.name + "' is already in use by the container of '" + *file + "'",
                        "choose another one with --name, or 'ctrctl start " + options.name + "'"});
+    if (options.detach && is_taken(options.name))
+        return refuse(exit_failure,
+                      {std::errc::device_or_resource_busy,
+                       "the name '" + options.name + "' is already in use by a container in the foreground",
+                       "choose another one with --name"});
     return options.name;
 }
 
@@ -77,6 +97,8 @@ Outcome<config::UnitSpec> spec_of(const RunOptions& options, const std::string& 
         spec.network = options.network == "host" ? config::Network::host : config::Network::none;
     if (options.read_only)
         spec.read_only = true;
+    if (!options.restart.empty())
+        spec.restart = options.restart;
     for (const auto& assignment : options.environment)
         spec.environment.insert_or_assign(assignment.substr(0, assignment.find('=')),
                                           assignment.substr(assignment.find('=') + 1));
@@ -87,18 +109,15 @@ bool wants_terminal(const RunOptions& options) {
     return options.terminal || (!options.no_terminal && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1);
 }
 
-Outcome<std::string> config_for(const RunOptions& options, const std::string& name) {
-    auto spec = spec_of(options, name);
-    if (!spec)
-        return std::unexpected{std::move(spec).error()};
-    const auto config = config::ad_hoc_config(*spec, wants_terminal(options));
+Outcome<std::string> config_for(const RunOptions& options, const config::UnitSpec& spec) {
+    const auto config = config::ad_hoc_config(spec, wants_terminal(options));
     if (!config)
         return refuse(exit_bad_input, config::to_error(config.error()));
     auto json = nlohmann::ordered_json::parse(*config, nullptr, false);
     if (json.is_discarded() || !json.is_object())
-        return refuse(exit_internal, bad_input("the configuration of '" + name + "' is no JSON object"));
+        return refuse(exit_internal, bad_input("the configuration of '" + spec.name + "' is no JSON object"));
     if (::sd_booted() > 0)
-        json["linux"]["cgroupsPath"] = "machine.slice:ctr:" + name;
+        json["linux"]["cgroupsPath"] = "machine.slice:ctr:" + spec.name;
     return json.dump();
 }
 
@@ -150,6 +169,8 @@ Outcome<void> check_options(const RunOptions& options) {
     if (options.bundle.empty() && options.command.empty())
         return refuse(exit_bad_input, bad_input("no command to run in '" + options.rootfs + "'",
                                                 "as in: ctrctl run --rootfs " + options.rootfs + " -- /bin/sh"));
+    if (!options.restart.empty() && !options.detach)
+        return refuse(exit_bad_input, bad_input("--restart is for containers in the background", "add --detach"));
     return check_assignments(options.environment);
 }
 
@@ -161,7 +182,12 @@ int run(const RunOptions& options) {
     const auto name = choose_name(options);
     if (!name)
         return report(name.error());
-    const auto config = config_for(options, *name);
+    const auto spec = spec_of(options, *name);
+    if (!spec)
+        return report(spec.error());
+    if (options.detach)
+        return run_detached(options, *name, *spec);
+    const auto config = config_for(options, *spec);
     if (!config)
         return report(config.error());
     // Before the folder exists: from here on no signal ends us, so that it is always removed.

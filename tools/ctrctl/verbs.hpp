@@ -105,9 +105,16 @@ int logs(const LogsOptions& options);
 struct RunOptions {
     std::string name{}, rootfs{}, bundle{}, user{}, directory{}, hostname{}, network{};
     std::vector<std::string> environment{}, command{};
-    bool terminal{false}, no_terminal{false}, read_only{false};
+    std::string restart{};
+    bool terminal{false}, no_terminal{false}, read_only{false}, detach{false};
 };
 int run(const RunOptions& options);
+
+struct RemoveOptions {
+    std::vector<std::string> names{};
+    bool force{false};
+};
+int remove(const RemoveOptions& options);
 
 struct CheckOptions {
     std::vector<std::string> files{};
@@ -143,6 +150,6 @@ struct Answer {
 /// One command line, understood.
 using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions,
                              CpOptions, UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions,
-                             CheckOptions, ApplyOptions, TimingOptions, ImageOptions>;
+                             RemoveOptions, CheckOptions, ApplyOptions, TimingOptions, ImageOptions>;
 
 } // namespace ctrd::ctl
