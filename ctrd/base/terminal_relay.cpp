@@ -88,7 +88,7 @@ void drain(int master) {
 
 void copy_window_size(int master) noexcept {
     winsize size{};
-    if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+    if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row != 0 && size.ws_col != 0)
         ::ioctl(master, TIOCSWINSZ, &size);
 }
 

@@ -14,7 +14,7 @@ namespace ctrd {
 /// dies of a deadly one, with the terminal in order.
 Result<void> relay_terminal(int master, int also_readable, const std::function<void(int)>& pass_on = {});
 
-/// The window size of our own terminal onto `master`; nothing if we have none.
+/// The window size of our own terminal onto `master`; nothing if we have none, or nobody has set its size.
 void copy_window_size(int master) noexcept;
 
 } // namespace ctrd

@@ -32,7 +32,7 @@ public:
                                "/run/dbus/system_bus_socket"}); // as machined spells it
         TRY_VOID(plan_devices());
         if (spec_.process->terminal)
-            add(AttachTerminal{spec_.process->console_size});
+            add(AttachTerminal{host_.console_size ? host_.console_size : spec_.process->console_size});
         TRY_VOID(plan_hooks());
         for (WriteSysctl& sysctl : TRY(plan_sysctls(spec_)))
             add(std::move(sysctl));

@@ -209,6 +209,8 @@ struct HostFacts {
     bool no_pivot{false}; // the host runs from its initramfs
     std::vector<Offer> offers{};
     bool is_machine{false}; // systemd-machined will be told of it
+    std::optional<oci::ConsoleSize>
+        console_size{}; // of the terminal in front of the container's; wins over consoleSize
 };
 
 /// Pure: no system call, no clock, no environment. `spec.process` must be there.

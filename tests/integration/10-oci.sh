@@ -132,10 +132,14 @@ PYTHON
 check "nobody can write to ctr-oci through /proc/PID/exe" python3 write-self.py "$(cat pid)"
 
 # terminal
-with '.process.terminal = true | .process.args = ["/bin/sh", "-c", "tty; test -c /dev/console && stty size; exit 3"] | .process.noNewPrivileges = false'
+# The hook holds ctr-oci back before it relays: the size must have been there before the payload.
+with '.process.terminal = true | .process.args = ["/bin/sh", "-c", "tty; test -c /dev/console && stty size; exit 3"] | .process.noNewPrivileges = false
+    | .process.consoleSize = {"height": 5, "width": 6} | .hooks.poststart = [{"path": "/bin/sleep", "args": ["sleep", "1"]}]'
 check_status "a terminal of the container's own is given to the payload" 3 script -qec 'stty rows 33 cols 44; ctr-oci run --bundle changed term' /dev/null
 check_contains "with its name" "/dev/pts/0" "$output"
-check_contains "and the size of ours" "33 44" "$output"
+check_contains "and the size of ours, whatever the configuration says" "33 44" "$output"
+check_status "without a size of ours it is the configuration's" 3 script -qec 'stty rows 0 cols 0; ctr-oci run --bundle changed term' /dev/null
+check_contains "from the first moment on" "5 6" "$output"
 check_status "a terminal without anywhere to send it is refused" 1 ctr-oci create --bundle changed term
 
 # leftovers

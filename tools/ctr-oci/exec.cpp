@@ -112,8 +112,10 @@ Result<int> exec(const Options& options) {
     ExecBase base = TRY(load_exec_base(records.folder(id)));
     if (!options.process_file.empty())
         base.spec.process = TRY(read_process(options.process_file));
-    const plan::ProcessPlan process = TRY(make_plan(options, base.spec, record.pid));
+    plan::ProcessPlan process = TRY(make_plan(options, base.spec, record.pid));
     const Terminal terminal = TRY(prepare_terminal(options, process.process.terminal));
+    if (const auto size = own_console_size(); terminal.received && size)
+        process.process.console_size = size;
     const PidfdSocket pidfd_socket = TRY(PidfdSocket::connect(options.pidfd_socket));
     runtime::ExecOptions how;
     how.console_socket = terminal.socket.get();

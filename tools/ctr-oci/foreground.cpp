@@ -5,6 +5,7 @@
 #include "ctrd/base/terminal_relay.hpp"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 
 #include <cerrno>
@@ -43,6 +44,14 @@ Result<void> forward_until_end(int signals, pid_t pid, int pidfd) {
 }
 
 } // namespace
+
+std::optional<oci::ConsoleSize> own_console_size() noexcept {
+    winsize size{};
+    // A terminal of no size is one that nobody has set: what a configuration says is better.
+    if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0)
+        return std::nullopt;
+    return oci::ConsoleSize{size.ws_row, size.ws_col};
+}
 
 Foreground::Foreground(int console) : console_{console} {
     const sigset_t set = forwardable_signals();

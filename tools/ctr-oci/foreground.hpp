@@ -2,8 +2,11 @@
 #pragma once
 
 #include "ctrd/base/fd.hpp"
+#include "ctrd/oci/spec.hpp"
 
 #include <sys/types.h>
+
+#include <optional>
 
 namespace ctrd::ctr_oci {
 
@@ -20,5 +23,8 @@ private:
     int console_;
     UniqueFd signals_;
 };
+
+/// The size of the terminal that is our standard input; nullopt: it is none, or nobody has set its size.
+std::optional<oci::ConsoleSize> own_console_size() noexcept;
 
 } // namespace ctrd::ctr_oci

@@ -7,6 +7,7 @@
 #include "ctrd/runtime/intel_rdt.hpp"
 #include "tools/ctr-oci/container_cgroup.hpp"
 #include "tools/ctr-oci/environment.hpp"
+#include "tools/ctr-oci/foreground.hpp"
 #include "tools/ctr-oci/log.hpp"
 #include "tools/ctr-oci/scope_properties.hpp"
 #include "tools/ctr-oci/unix_socket.hpp"
@@ -100,6 +101,8 @@ Launch::~Launch() {
     [[maybe_unused]] auto gone = dispose(records_, record_);
 }
 
+void Launch::show_on_our_terminal() { console_size_ = own_console_size(); }
+
 Result<void> Launch::make_record() {
     record_.id = options_.arguments.front();
     record_.version = bundle_->spec.version;
@@ -154,7 +157,7 @@ Result<void> Launch::prepare_place() {
 Result<void> Launch::take_place() {
     const std::string folder = TRY(absolute(options_.bundle));
     const std::string config = options_.config.empty() ? folder + "/config.json" : options_.config;
-    bundle_ = TRY(load_bundle(config, {folder, options_.no_pivot}));
+    bundle_ = TRY(load_bundle(config, {folder, options_.no_pivot, {}, false, console_size_}));
     if (options_.debug)
         ::fputs(plan::describe(bundle_->plan).c_str(), stderr);
     TRY_VOID(make_record());

@@ -34,6 +34,8 @@ public:
     Launch& operator=(const Launch&) = delete;
     ~Launch();
 
+    /// We are in front of its terminal, if it has one: the payload finds it as large as ours from its first moment on.
+    void show_on_our_terminal();
     /// Reserves the id, makes the cgroup and the blocked process. `start_socket`: for create.
     Result<void> prepare(int console_socket, bool wait_for_start);
     /// For a process that somebody else makes: the id and the cgroup, and then, when it is there, its record.
@@ -62,6 +64,7 @@ private:
     store::Record record_{};
     std::vector<oci::Control> controls_{};
     std::optional<Scope> scope_{};
+    std::optional<oci::ConsoleSize> console_size_{};
     std::optional<runtime::Container> container_{};
     bool reserved_{false};
     bool keep_{false};

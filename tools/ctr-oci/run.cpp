@@ -42,6 +42,7 @@ Result<int> run(const Options& options) {
         launch.keep();
         return 0;
     }
+    launch.show_on_our_terminal();
     SocketPair console = TRY(make_socket_pair());
     TRY_VOID(launch.prepare(console.theirs.get(), false));
     const bool terminal = launch.bundle().spec.process->terminal;

@@ -128,7 +128,7 @@ Result<void> Start::prepare() {
     count_connections();
     watch_.lap("guard its sockets");
     machine_ = TRY(make_machine_files(name_, declared_.spec, declared_.machine_shell));
-    plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder, false, machine_.offers, true}));
+    plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder, false, machine_.offers, true, {}}));
     return {};
 }
 
