@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <utility>
 
 namespace ctrd::oci {
@@ -51,6 +52,14 @@ std::optional<unsigned> capability_number(const std::string& name) {
     if (name.size() < 4 || ::cap_from_name(name.c_str(), &number) != 0 || number < 0 || number > 63)
         return std::nullopt;
     return static_cast<unsigned>(number);
+}
+
+std::string capability_name(unsigned number) {
+    char* const text = ::cap_to_name(static_cast<cap_value_t>(number));
+    std::string name = text == nullptr ? std::to_string(number) : text;
+    ::cap_free(text);
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return name.starts_with("CAP_") ? name : "CAP_" + name;
 }
 
 std::optional<int> rlimit_number(std::string_view name) { return look_up(limits, name); }

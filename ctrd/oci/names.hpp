@@ -11,6 +11,8 @@ namespace ctrd::oci {
 
 /// "CAP_CHOWN" -> 0; any case, as runc takes it.
 std::optional<unsigned> capability_number(const std::string& name);
+/// 0 -> "CAP_CHOWN"; a number that has no name stays one: "CAP_63".
+std::string capability_name(unsigned number);
 /// "RLIMIT_NOFILE" -> RLIMIT_NOFILE.
 std::optional<int> rlimit_number(std::string_view name);
 /// "network" -> CLONE_NEWNET.

@@ -36,24 +36,27 @@ Result<User> read_user(const Reader& in) {
     return user;
 }
 
-Result<std::uint64_t> read_capability_set(const Reader& in, const char* key) {
+/// A name that means nothing to us is noted in `unknown`: the specification wants a warning and no error.
+Result<std::uint64_t> read_capability_set(const Reader& in, const char* key, std::vector<std::string>& unknown) {
     std::uint64_t mask = 0;
-    for (const std::string& name : TRY(in.strings(key))) {
-        const auto number = capability_number(name);
-        if (!number)
-            return fail(bad_input(in.at(key) + ": '" + name + "' is not a capability"));
-        mask |= std::uint64_t{1} << *number;
+    for (std::string& name : TRY(in.strings(key))) {
+        if (const auto number = capability_number(name))
+            mask |= std::uint64_t{1} << *number;
+        else
+            unknown.push_back(std::move(name));
     }
     return mask;
 }
 
-Result<Capabilities> read_capabilities(const Reader& in) {
+Result<Capabilities> read_capabilities(const Reader& in, std::vector<std::string>& unknown) {
     Capabilities sets;
-    sets.bounding = TRY(read_capability_set(in, "bounding"));
-    sets.effective = TRY(read_capability_set(in, "effective"));
-    sets.inheritable = TRY(read_capability_set(in, "inheritable"));
-    sets.permitted = TRY(read_capability_set(in, "permitted"));
-    sets.ambient = TRY(read_capability_set(in, "ambient"));
+    sets.bounding = TRY(read_capability_set(in, "bounding", unknown));
+    sets.effective = TRY(read_capability_set(in, "effective", unknown));
+    sets.inheritable = TRY(read_capability_set(in, "inheritable", unknown));
+    sets.permitted = TRY(read_capability_set(in, "permitted", unknown));
+    sets.ambient = TRY(read_capability_set(in, "ambient", unknown));
+    std::ranges::sort(unknown);
+    unknown.erase(std::unique(unknown.begin(), unknown.end()), unknown.end());
     if ((sets.effective & ~sets.permitted) != 0)
         return fail(bad_input(in.at("effective") + " holds a capability that is not in permitted"));
     return sets;
@@ -112,7 +115,7 @@ Result<Process> read_process(const Reader& in) {
     if (process.cwd.front() != '/')
         return fail(bad_input(in.at("cwd") + " is not an absolute path: '" + process.cwd + "'"));
     if (const auto sets = TRY(in.object("capabilities")))
-        process.capabilities = TRY(read_capabilities(*sets));
+        process.capabilities = TRY(read_capabilities(*sets, process.unknown_capabilities));
     process.rlimits = TRY(read_rlimits(in));
     process.no_new_privileges = TRY(in.boolean("noNewPrivileges"));
     process.oom_score_adj = TRY(in.integer<int>("oomScoreAdj"));

@@ -70,7 +70,8 @@ struct Process {
     std::vector<std::string> args{};
     std::vector<std::string> env{};
     std::string cwd{};
-    std::optional<Capabilities> capabilities{}; // absent: none at all
+    std::optional<Capabilities> capabilities{};      // absent: none at all
+    std::vector<std::string> unknown_capabilities{}; // names in any of its sets that mean none: sorted, each once
     std::vector<Rlimit> rlimits{};
     bool no_new_privileges{false};
     std::optional<int> oom_score_adj{};

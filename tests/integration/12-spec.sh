@@ -287,3 +287,32 @@ refuse "the host's own never does" "is the host's own uts namespace" "$named [{\
 # --- a working directory that the image has not
 
 see "the working directory is made, in a read-only rootfs too" /new/folder pwd '.process.cwd = "/new/folder" | .root.readonly = true'
+
+# --- capabilities that can't be granted: a warning, and the start goes on (config.md, process.capabilities)
+
+wanted='.process.capabilities = {"bounding": ["CAP_KILL", "CAP_SYS_TIME", "CAP_CHWON"], "permitted": ["CAP_KILL", "CAP_SYS_TIME", "CAP_CHWON"],
+    "effective": ["CAP_KILL", "CAP_SYS_TIME"], "ambient": ["CAP_CHWON"]} | .process.args = ["/bin/grep", "-E", "Cap(Eff|Bnd|Amb)", "/proc/self/status"]'
+sets() { # GLOBAL-OPTION...: effective, bounding, ambient
+    ctr-oci "$@" run --bundle changed t 2> warnings | cut -f2 | xargs
+}
+with "$wanted"
+check_equal "a capability that nobody knows is left out" "0000000002000020 0000000002000020 0000000000000000" "$(sets)"
+check_equal "with a warning" "ctr-oci: warning: process.capabilities: left out, since they have no meaning here: CAP_CHWON" "$(cat warnings)"
+check_equal "which goes into the log instead, where there is one" "0000000002000020 0000000002000020 0000000000000000 " \
+    "$(sets --log log --log-format json) $(cat warnings)"
+check_equal "as a warning" "warning CAP_CHWON" "$(jq -r '.level + " " + (.msg | sub(".*: "; ""))' log)"
+lacking() { setpriv --bounding-set -sys_time --inh-caps -sys_time bash -c "$(declare -f sets); sets"; }
+check_equal "one that we lack ourselves is left out, too" "0000000000000020 0000000000000020 0000000000000000" "$(lacking)"
+check_contains "with a warning" "left out, since we lack them ourselves: CAP_SYS_TIME" "$(cat warnings)"
+with "$wanted | .linux.namespaces += [{\"type\": \"user\"}] | .linux.uidMappings = [{\"containerID\": 0, \"hostID\": 0, \"size\": 10}] | .linux.gidMappings = .linux.uidMappings"
+check_equal "in a user namespace of its own it is not lacking" "0000000002000020 0000000002000020 0000000000000000" "$(lacking)"
+check_not_contains "and not warned of" CAP_SYS_TIME "$(cat warnings)"
+with '.process.args = ["/bin/sleep", "1000"]'
+check "in a container" ctr-oci run --detach --bundle changed t
+jq "$wanted | .process" changed/config.json > process.json
+check_equal "exec --process leaves it out as well" "0000000002000020 0000000002000020 0000000000000000" \
+    "$(ctr-oci exec --process process.json t 2> warnings | cut -f2 | xargs)"
+check_contains "with a warning" "no meaning here: CAP_CHWON" "$(cat warnings)"
+ctr-oci exec t true 2> warnings
+check_equal "an exec of a command does not repeat those of the container" "" "$(cat warnings)"
+ctr-oci delete --force t

@@ -8,6 +8,7 @@
 #include "tools/ctr-oci/exec_process.hpp"
 #include "tools/ctr-oci/foreground.hpp"
 #include "tools/ctr-oci/launch.hpp"
+#include "tools/ctr-oci/log.hpp"
 #include "tools/ctr-oci/unix_socket.hpp"
 
 #include <fcntl.h>
@@ -91,6 +92,14 @@ Result<plan::ProcessPlan> make_plan(const Options& options, const oci::Spec& spe
     return plan::make_process_plan(process, spec);
 }
 
+bool leaves_user_namespace(pid_t leader) {
+    struct stat ours {};
+    struct stat theirs {};
+    return ::stat("/proc/self/ns/user", &ours) == 0 &&
+           ::stat(("/proc/" + std::to_string(leader) + "/ns/user").c_str(), &theirs) == 0 &&
+           ours.st_ino != theirs.st_ino;
+}
+
 Result<void> tell(const Options& options, const runtime::ExecProcess& started, const PidfdSocket& pidfd_socket) {
     if (!options.pid_file.empty())
         TRY_VOID(write_atomic(options.pid_file, std::to_string(started.pid), 0644).context("--pid-file"));
@@ -113,6 +122,9 @@ Result<int> exec(const Options& options) {
     if (!options.process_file.empty())
         base.spec.process = TRY(read_process(options.process_file));
     plan::ProcessPlan process = TRY(make_plan(options, base.spec, record.pid));
+    // The container's own were named when it was created.
+    if (!options.process_file.empty() || !options.capabilities.empty())
+        warn_of_capabilities(options, process.process, leaves_user_namespace(record.pid));
     const Terminal terminal = TRY(prepare_terminal(options, process.process.terminal));
     if (const auto size = own_console_size(); terminal.received && size)
         process.process.console_size = size;

@@ -164,6 +164,7 @@ Result<void> Launch::take_place() {
     make_environment();
     controls_ = TRY(oci::controls(bundle_->plan.resources));
     warn_of_ignored(options_, bundle_->plan.resources);
+    warn_of_capabilities(options_, bundle_->plan.process.process, bundle_->plan.in_user_namespace);
     TRY_VOID(records_.reserve(record_.id));
     reserved_ = true;
     TRY_VOID(check_cgroup(bundle_->spec, record_.id, options_.systemd_cgroup));

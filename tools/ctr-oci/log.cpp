@@ -1,6 +1,7 @@
 #include "tools/ctr-oci/log.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/runtime/capability_grants.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -37,7 +38,8 @@ void log_error(const Options& options, const Error& error) {
     std::fprintf(stderr, "ctr-oci: %s\n", text.c_str());
 }
 
-void log_warning(const Options& options, const std::string& text) {
+void log_warning(const Options& options, const std::string& raw) {
+    const std::string text = printable(raw);
     if (options.log_level != LogLevel::error && !append(options, "warning", text))
         std::fprintf(stderr, "ctr-oci: warning: %s\n", text.c_str());
 }
@@ -45,6 +47,11 @@ void log_warning(const Options& options, const std::string& text) {
 void warn_of_ignored(const Options& options, const oci::Resources& resources) {
     for (const std::string& property : resources.ignored)
         log_warning(options, property + " is ignored: cgroup v2 has nothing like it");
+}
+
+void warn_of_capabilities(const Options& options, const oci::Process& process, bool in_user_namespace) {
+    for (const std::string& sentence : runtime::capabilities_not_granted(process, in_user_namespace))
+        log_warning(options, sentence);
 }
 
 } // namespace ctrd::ctr_oci

@@ -1,7 +1,7 @@
 // --log: what conmon, Podman and containerd's shim read when a command has failed.
 #pragma once
 
-#include "ctrd/oci/resources.hpp"
+#include "ctrd/oci/spec.hpp"
 #include "tools/ctr-oci/options.hpp"
 
 namespace ctrd::ctr_oci {
@@ -12,5 +12,7 @@ void log_error(const Options& options, const Error& error);
 void log_warning(const Options& options, const std::string& text);
 /// What a configuration limits and cgroup v2 can't.
 void warn_of_ignored(const Options& options, const oci::Resources& resources);
+/// Which capabilities a process asks for and does not get.
+void warn_of_capabilities(const Options& options, const oci::Process& process, bool in_user_namespace);
 
 } // namespace ctrd::ctr_oci

@@ -11,6 +11,7 @@
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/capability_grants.hpp"
 #include "ctrd/runtime/cgroup.hpp"
 #include "ctrd/runtime/container.hpp"
 #include "tools/ctr-run/events.hpp"
@@ -129,6 +130,9 @@ Result<void> Start::prepare() {
     watch_.lap("guard its sockets");
     machine_ = TRY(make_machine_files(name_, declared_.spec, declared_.machine_shell));
     plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder, false, machine_.offers, true, {}}));
+    for (const std::string& sentence :
+         runtime::capabilities_not_granted(plan_.process.process, plan_.in_user_namespace))
+        print_warning(name_, Error{std::errc::operation_not_permitted, sentence, ""});
     return {};
 }
 
