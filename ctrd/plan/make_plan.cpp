@@ -200,6 +200,16 @@ private:
                                    options.id_map == MountOptions::IdMapping::recursive}};
     }
 
+    /// The host's cgroups are a mount below its /sys. Where that is shown read-only, who has the right to write to
+    /// them, as a user has in those of its own session, must not reach them either: CVE-2023-25809.
+    static void protect_cgroups(const oci::Mount& mount, MountOptions& options) {
+        const std::string_view path = std::string_view{mount.source}.substr(0, mount.source.find_last_not_of('/') + 1);
+        auto& attributes = options.attributes;
+        if ((path == "/sys" || path == "/sys/fs") && options.recursive_bind &&
+            (attributes.set & MOUNT_ATTR_RDONLY) != 0 && (attributes.clear_recursive & MOUNT_ATTR_RDONLY) == 0)
+            attributes.set_recursive |= MOUNT_ATTR_RDONLY;
+    }
+
     Result<void> plan_bind(const oci::Mount& mount, std::string destination, MountOptions options) {
         if (mount.source.empty())
             return fail(bad_input("mounts: the bind mount on '" + mount.destination + "' has no source"));
@@ -215,6 +225,7 @@ private:
             propagation.insert(propagation.begin(), ms_rec | ms_slave);
         if (destination == "/dev")
             own_dev_ = false;
+        protect_cgroups(mount, options);
         auto id_map = TRY(plan_id_map(mount, options));
         add(BindMount{host_path(mount.source), std::move(destination), options.recursive_bind,
                       std::move(options.attributes), std::move(id_map), false});

@@ -130,6 +130,20 @@ TEST_CASE("a bind mount is a slave of the host's unless rootfs and mount both as
     CHECK(steps_of<plan::BindMount>(*plan_of(spec)).at(0).attributes.propagation.front() != (ms_rec | ms_slave));
 }
 
+TEST_CASE("where the host's /sys is shown read-only, its cgroups are so, too", "[plan]") {
+    const auto recursive = [](const char* source, std::vector<std::string> options) {
+        auto spec = minimal();
+        spec.mounts = {{"/sys", "none", source, std::move(options)}};
+        return steps_of<plan::BindMount>(*plan_of(spec)).at(0).attributes.set_recursive;
+    };
+    CHECK(recursive("/sys", {"rbind", "ro"}) == MOUNT_ATTR_RDONLY);
+    CHECK(recursive("/sys/fs//", {"ro", "rbind"}) == MOUNT_ATTR_RDONLY);
+    CHECK(recursive("/sys", {"rbind", "rw"}) == 0);
+    CHECK(recursive("/sys", {"rbind", "ro", "rrw"}) == 0); // said, and meant
+    CHECK(recursive("/sys", {"bind", "ro"}) == 0);         // nothing lies below it
+    CHECK(recursive("/srv", {"rbind", "ro"}) == 0);
+}
+
 TEST_CASE("without a cgroup namespace the container's own cgroup is bound, not the host's hierarchy mounted",
           "[plan]") {
     auto spec = minimal();
