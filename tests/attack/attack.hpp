@@ -23,4 +23,9 @@ int grab(std::time_t seconds);
 /// The number of our session keyring.
 int keyring();
 
+/// A socket of the kernel's ciphers (AF_ALG, CVE-2026-31431) by each way in that this machine has: "socket", "i386
+/// socket", "i386 socketcall", "x32 socket". A line each with the error, or LOOT, or the signal that
+/// ended who tried.
+int alg();
+
 } // namespace attack

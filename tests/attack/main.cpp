@@ -20,6 +20,9 @@ int main(int argc, char** argv) {
         return attack::grab(std::atoi(argv[2]));
     if (is("keyring", 0))
         return attack::keyring();
-    std::fputs("usage: attack swap ONE OTHER | held MARKER | look MARKER SECONDS | grab SECONDS | keyring\n", stderr);
+    if (is("alg", 0))
+        return attack::alg();
+    std::fputs("usage: attack swap ONE OTHER | held MARKER | look MARKER SECONDS | grab SECONDS | keyring | alg\n",
+               stderr);
     return 64;
 }

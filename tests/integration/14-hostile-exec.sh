@@ -60,6 +60,17 @@ done
 check_equal "a user is who is asked for" 1000 "$(ctr-oci exec --user 1000:1000 plain id -u)"
 check_contains "a group that is the image's to choose does not come with it" "gid=1000" "$(ctr-oci exec --user 1000:1000 plain id)"
 
+# [set_groups] CVE-2023-25173, by exec.
+check_equal "the caller's supplementary groups don't come with exec" 0 "$(setpriv --groups 27,4242 ctr-oci exec plain id -G)"
+check_equal "nor with another user" 1000 "$(setpriv --groups 27,4242 ctr-oci exec --user 1000:1000 plain id -G)"
+
+# [ps is the caller's own program] CVE-2022-1227: nothing of the image is executed with the host's rights.
+rm tree/bin/ps
+printf '#!/bin/sh\necho LOOT\n' > tree/bin/ps
+chmod 755 tree/bin/ps
+check_contains "ps shows the payload" sleep "$(ctr-oci ps plain)"
+check_not_contains "by the host's ps" LOOT "$(ctr-oci ps plain; ctr-oci ps plain aux)"
+
 # [rooted::read_file refuses what is no file] CVE-2024-9676: /etc/passwd is looked into for HOME.
 cp tree/etc/passwd passwd
 for fake in 'mkfifo tree/etc/passwd' 'ln -s /dev/zero tree/etc/passwd' "ln -s $PWD/host-passwd tree/etc/passwd" 'mkdir tree/etc/passwd' \

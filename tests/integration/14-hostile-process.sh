@@ -154,3 +154,58 @@ check_contains "as seen without masks, where the container's configuration has n
     with ".root.readonly = false | .process.user = {\"uid\": 1000, \"gid\": 1000} | .linux.maskedPaths = [] | .linux.readonlyPaths = []
         | .process.args = $(jq -nc '["/bin/sh", "-c", $s]' --arg s "$unmask")"
     ctr-oci run --bundle bundle unmask 2>&1)"
+
+# [set_groups] CVE-2023-25173, CVE-2022-2989, CVE-2022-2990, CVE-2022-36109: the groups of whoever calls the runtime are not the payload's.
+grouped() { setpriv --groups 27,4242 "$@"; }
+with '.process.args = ["/bin/id", "-G"] | .process.user = {"uid": 7, "gid": 8}'
+check_equal "the caller's supplementary groups are not the payload's" 8 "$(grouped ctr-oci run --bundle bundle groups)"
+with '.process.args = ["/bin/id", "-G"] | .process.user = {"uid": 7, "gid": 8, "additionalGids": [9]}'
+check_equal "which has those of its configuration" "8 9" "$(grouped ctr-oci run --bundle bundle groups)"
+user='.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
+with "$user | .process.args = [\"/bin/id\", \"-G\"] | .process.user = {\"uid\": 7, \"gid\": 8}"
+check_equal "also in a user namespace" 8 "$(grouped ctr-oci run --bundle bundle groups)"
+
+# [become_hook executes with the hook's own list] CVE-2025-23266: what an image says of its environment, and what the caller's
+# own is, reaches no hook: a library of the image would be loaded with the host's rights.
+printf '#!/bin/sh\nenv | sed "s/^/$1 /" >> '"$PWD"'/hooked\n' > hook
+chmod +x hook
+hooks=$(for kind in prestart createRuntime createContainer poststart poststop; do
+    jq -nc --arg kind $kind --arg path "$PWD/hook" '{($kind): [{path: $path, args: [$path, $kind], env: ["OWN=1", "PATH=/usr/bin:/bin"]}]}'
+done | jq -cs 'add')
+with ".hooks = $hooks | .process.env += [\"LD_PRELOAD=/evil.so\", \"LD_LIBRARY_PATH=/\"] | .process.args = [\"/bin/true\"]
+    | .annotations = {\"LD_PRELOAD\": \"/evil.so\"}"
+SECRET=LOOT GLIBC_TUNABLES=x LD_AUDIT=/evil.so ctr-oci run --bundle bundle hooked > errors 2>&1
+check_equal "each hook has its own environment" "createContainer createRuntime poststart poststop prestart" \
+    "$(sed -n 's/ OWN=1$//p' hooked | sort | xargs)"
+check_equal "and nothing of the image's or the caller's" "" "$(grep -e LD_ -e SECRET -e GLIBC hooked)"
+
+# [compile_seccomp adds each rule for every architecture] CVE-2026-31431: a socket of the kernel's ciphers, by the calls of this machine's other
+# ABIs too. The errno is one that the kernel itself never gives here.
+profile='.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"], "syscalls": [
+    {"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 93, "args": [{"index": 0, "value": 38, "op": "SCMP_CMP_EQ"}]}]}'
+if [[ $(uname -m) = x86_64 ]]; then
+    open=$("$attack" alg) # what the kernel itself says; one without 32-bit programs ends them by SIGSEGV
+    check_not_contains "without a profile it is the kernel that answers" "Protocol not supported" "$open"
+    with "$profile | .process.args = [\"/bin/attack\", \"alg\"]"
+    output=$(ctr-oci run --bundle bundle alg 2>&1)
+    for how in socket "i386 socket" "i386 socketcall" "x32 socket"; do
+        answer="Protocol not supported"
+        ! grep -qx "$how: ended by signal 11" <<< "$open" || answer="ended by signal 11"
+        check_equal "AF_ALG by $how is refused by a profile that names the ABI" "$how: $answer" "$(grep "^$how:" <<< "$output")"
+    done
+    with "$profile | .linux.seccomp.architectures = [\"SCMP_ARCH_X86_64\"] | .process.args = [\"/bin/attack\", \"alg\"]"
+    output=$(ctr-oci run --bundle bundle alg 2>&1)
+    check_equal "and in an ABI that it does not name the caller is ended" "x32 socket: ended by signal 31" "$(grep ^x32 <<< "$output")"
+fi
+
+# [clone_here makes the child in the cgroup] CVE-2025-47291: no payload is outside of its limits, with a user namespace neither.
+for filter in . "$user"; do
+    with "$filter | .process.args = [\"/bin/sleep\", \"1000\"] | .linux.cgroupsPath = \"/limited\""
+    ctr-oci run --detach --bundle bundle limited
+    check_equal "the payload is born in its own cgroup$([ "$filter" = . ] || echo ', with a user namespace, too')" "0::/limited" \
+        "$(grep ^0:: "/proc/$(ctr-oci state limited | jq .pid)/cgroup")"
+    ctr-oci delete --force limited
+done
+
+# Side channels of the machine's power (GHSA-7ww5-4wqc-m92c) are masked in the configuration that we offer.
+check_contains "the configuration that spec writes masks powercap" /sys/devices/virtual/powercap "$(jq -c .linux.maskedPaths base.json)"

@@ -40,8 +40,8 @@ contained() {
     check_not_contains "$1" LOOT "$output"
 }
 
-# [strictness() in steps.cpp] The kernel's file systems on links of the image, wherever they lead: CVE-2019-19921,
-# CVE-2023-27561, CVE-2023-28642.
+# [strictness() in steps.cpp] The kernel's file systems on links of the image, wherever they lead: CVE-2019-18837,
+# CVE-2019-19921, CVE-2023-27561, CVE-2023-28642.
 for name in proc sys dev; do
     for target in vol "$outside" ../../../../../../../..$outside; do
         image "rm -r $name; ln -s $target $name"
@@ -145,6 +145,14 @@ for over in /proc /proc/sys; do
     check_contains "and the container starts" ran "$output"
     check_equal "and the attacker's file is as it was" kept "$(cat tree/vol/secret)"
 done
+
+# [write_proc] CVE-2019-16884: a security label goes to the kernel or nowhere, never to a file that an image has over /proc.
+image 'mkdir -p vol/1/attr/apparmor vol/self/attr; for n in 1/attr/exec 1/attr/apparmor/exec self/attr/exec; do echo kept > vol/$n; done'
+with ".mounts += [{\"destination\": \"/proc\", \"type\": \"bind\", \"source\": \"$PWD/tree/vol\", \"options\": [\"bind\"]}]
+    | .linux.maskedPaths = [] | .linux.readonlyPaths = [] | .process.apparmorProfile = \"no-such-profile\" | $(payload 'echo LOOT: without its profile')"
+contained "with an attacker's folder over /proc a payload does not start without its AppArmor profile"
+check_contains "and the message says so" "cannot set the AppArmor profile 'no-such-profile'" "$output"
+check_equal "nor is anything written there" kept "$(cat tree/vol/1/attr/exec tree/vol/1/attr/apparmor/exec tree/vol/self/attr/exec | sort -u)"
 
 # [O_PATH in make_file_raw, and no opening of what is there] A mount point that is a FIFO or a device is not opened.
 image 'mkfifo etc/hosts vol/fifo; mkdir etc/dir; ln -s /vol/fifo etc/link'
