@@ -5,7 +5,6 @@
 namespace ctrd::image {
 namespace {
 
-constexpr std::string_view docker_registry = "docker.io";
 constexpr std::size_t longest_name = 255; // as registries have it
 constexpr std::size_t longest_text = longest_name + 1 + 128 + 1 + 7 + 128;
 
@@ -163,8 +162,6 @@ Result<Reference> parse_reference(std::string_view text) {
             text, std::ranges::any_of(rest, is_upper)
                       ? "the name must be in lower case"
                       : "a name has lower-case letters and digits, and '.', '_', '__' or '-' between them"));
-    if (result.registry == docker_registry && result.repository.find('/') == std::string::npos)
-        result.repository.insert(0, "library/");
     if (result.name().size() > longest_name)
         return fail(not_a_reference(text, "the name is longer than 255 bytes"));
     return result;

@@ -25,7 +25,6 @@ struct Reference {
 };
 
 /// The first component is a registry where it has a '.' or ':', is "localhost" or "[IPv6]"; else the name is short.
-/// Docker's own registry has "library/" before a name of one component, as everybody who speaks to it adds it.
 Result<Reference> parse_reference(std::string_view text);
 /// A name without tag and digest, in which the registry must be there, as configuration files have them.
 Result<Reference> parse_full_name(std::string_view text);

@@ -103,10 +103,12 @@ std::string normal_key(std::string_view key) {
             key.remove_prefix(scheme.size());
             was_url = true;
         }
-    if (was_url || key.ends_with("/v1/") || key.ends_with("/v2/"))
+    const bool was_old = key.ends_with("/v1/");
+    if (was_url || was_old || key.ends_with("/v2/"))
         key = key.substr(0, key.find('/'));
-    if (key == "index.docker.io" || key == "registry-1.docker.io")
-        return "docker.io";
+    // As Docker has always written its own: "https://index.HOST/v1/" for the images that are named HOST/...
+    if (was_old && key.starts_with("index."))
+        key.remove_prefix(6);
     return std::string{key};
 }
 

@@ -26,7 +26,8 @@ using FindCredentials = std::function<Result<std::optional<Credentials>>(const R
 /// The keys under which an image's credentials may be, the most exact first: "host/a/b", "host/a", "host".
 std::vector<std::string> credential_keys(const Reference& reference);
 
-/// A key of an auth.json as it was meant: Docker writes "https://host/v1/" where others write "host".
+/// A key of an auth.json as it was meant: Docker writes "https://host/v1/" or "https://index.host/v1/" where others
+/// write "host".
 std::string normal_key(std::string_view key);
 
 /// What an auth.json says: the credentials, or whom to ask.

@@ -13,9 +13,6 @@
 namespace ctrd::registry {
 namespace {
 
-constexpr std::string_view docker_registry = "docker.io";
-constexpr std::string_view docker_api = "registry-1.docker.io"; // where its API answers
-
 bool is_redirect(long status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
@@ -71,8 +68,7 @@ Result<std::shared_ptr<Session>> Session::open(const std::string& registry, bool
                                                const SessionSettings& settings) {
     if (!image::is_registry(registry))
         return fail(bad_input("'" + printable(registry) + "' is no registry: write HOST or HOST:PORT"));
-    const std::string host = registry == docker_registry ? std::string{docker_api} : registry;
-    Url base = TRY(parse_url("https://" + host));
+    Url base = TRY(parse_url("https://" + registry));
     TlsFiles tls = TRY(load_tls_files(registry, settings.certificate_folders));
     return std::shared_ptr<Session>{
         new Session{registry, std::move(base), insecure, std::move(credentials), settings.http, std::move(tls)}};

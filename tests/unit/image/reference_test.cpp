@@ -43,10 +43,9 @@ TEST_CASE("the first component is a registry where it can be no path", "[registr
     CHECK(parse_reference("a")->identifier() == "latest");
 }
 
-TEST_CASE("Docker's own registry has 'library/' before a name of one part", "[registry]") {
-    CHECK(parse_reference("docker.io/busybox")->name() == "docker.io/library/busybox");
-    CHECK(parse_reference("docker.io/a/b")->name() == "docker.io/a/b");
-    CHECK(parse_reference("other.io/busybox")->name() == "other.io/busybox");
+TEST_CASE("no registry's names are completed: that is for registries.conf", "[registry]") {
+    CHECK(parse_reference("r.example/busybox")->name() == "r.example/busybox");
+    CHECK(parse_reference("busybox")->name() == "busybox");
 }
 
 TEST_CASE("what is no reference is refused", "[registry]") {

@@ -39,7 +39,7 @@ const std::string files = R"({"auths": {
                           to_base64("team:secret") + R"("},
     "https://old.example/v1/": {"auth": ")" +
                           to_base64("old:secret") + R"("},
-    "https://index.docker.io/v1/": {"auth": ")" +
+    "https://index.hub.example/v1/": {"auth": ")" +
                           to_base64("hub:secret") + R"("},
     "t.example": {"auth": "", "identitytoken": "abc"},
     "empty.example": {}
@@ -65,7 +65,7 @@ TEST_CASE("the most exact key of an auth.json counts, in whatever spelling", "[r
     CHECK(found("r.example/teamwork") == "all/one:two");
     CHECK(found("r.example:5000/a") == "");
     CHECK(found("old.example/a") == "old/secret");
-    CHECK(found("docker.io/a") == "hub/secret");
+    CHECK(found("hub.example/a") == "hub/secret");
     CHECK(found("h.example/a") == "ring");
     CHECK(found("empty.example/a") == "");
     CHECK(find_in_auth_json(files, reference("t.example/a"))->credentials->identity_token == "abc");
