@@ -5,6 +5,8 @@
 #include "ctrd/image/documents.hpp"
 #include "ctrd/image/hasher.hpp"
 
+#include <optional>
+
 namespace ctrd::registry {
 
 using image::Descriptor;
@@ -12,6 +14,8 @@ using image::Descriptor;
 class BlobProgress {
 public:
     explicit BlobProgress(Descriptor wanted) : wanted_{std::move(wanted)}, hasher_{wanted_.digest.algorithm()} {}
+    /// Only counted, from byte `from` on: for one who hands it to somebody else who hashes it all.
+    static BlobProgress counted(Descriptor wanted, std::uint64_t from);
 
     /// The next bytes: also what is there already from an earlier time. More than there should be is an error.
     Result<void> add(std::string_view data);
@@ -24,7 +28,7 @@ public:
 
 private:
     Descriptor wanted_;
-    image::Hasher hasher_;
+    std::optional<image::Hasher> hasher_;
     std::uint64_t done_{0};
 };
 

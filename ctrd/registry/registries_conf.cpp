@@ -98,24 +98,26 @@ Result<std::vector<Reference>> RegistriesConf::candidates(const Reference& refer
 Result<std::vector<Endpoint>> RegistriesConf::pull_endpoints(const Reference& reference) const {
     const RegistryEntry* entry = find(reference);
     if (entry == nullptr)
-        return std::vector<Endpoint>{Endpoint{reference}};
+        return std::vector<Endpoint>{Endpoint{reference, insecure.value_or(false)}};
     if (entry->blocked)
         return fail(blocked(reference, *entry));
     std::vector<Endpoint> result;
     for (const auto& mirror : entry->mirrors)
         if (is_usable(mirror, reference))
-            result.push_back({TRY(moved(reference, entry->prefix, mirror.location)), mirror.insecure, true});
-    result.push_back({TRY(moved(reference, entry->prefix, entry->location)), entry->insecure, false});
+            result.push_back(
+                {TRY(moved(reference, entry->prefix, mirror.location)), insecure.value_or(mirror.insecure), true});
+    result.push_back(
+        {TRY(moved(reference, entry->prefix, entry->location)), insecure.value_or(entry->insecure), false});
     return result;
 }
 
 Result<Endpoint> RegistriesConf::push_endpoint(const Reference& reference) const {
     const RegistryEntry* entry = find(reference);
     if (entry == nullptr)
-        return Endpoint{reference};
+        return Endpoint{reference, insecure.value_or(false)};
     if (entry->blocked)
         return fail(blocked(reference, *entry));
-    return Endpoint{TRY(moved(reference, entry->prefix, entry->location)), entry->insecure, false};
+    return Endpoint{TRY(moved(reference, entry->prefix, entry->location)), insecure.value_or(entry->insecure), false};
 }
 
 } // namespace ctrd::registry

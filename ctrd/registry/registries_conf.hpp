@@ -42,6 +42,7 @@ struct RegistriesConf {
     ShortNameMode mode{ShortNameMode::permissive};
     std::vector<RegistryEntry> registries{};
     std::map<std::string, std::string> aliases{}; // short name -> full name
+    std::optional<bool> insecure{};               // what a command line says, over all entries
 
     /// Puts the settings of a file (TOML) over what is there; `file` is only named in errors.
     Result<void> add(std::string_view text, const std::string& file);

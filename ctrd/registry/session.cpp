@@ -69,7 +69,8 @@ Result<std::shared_ptr<Session>> Session::open(const std::string& registry, bool
     if (!image::is_registry(registry))
         return fail(bad_input("'" + printable(registry) + "' is no registry: write HOST or HOST:PORT"));
     Url base = TRY(parse_url("https://" + registry));
-    TlsFiles tls = TRY(load_tls_files(registry, settings.certificate_folders));
+    const auto texts = settings.certificates ? TRY(settings.certificates(registry)) : CertificateTexts{};
+    TlsFiles tls = TRY(make_tls(texts));
     return std::shared_ptr<Session>{
         new Session{registry, std::move(base), insecure, std::move(credentials), settings.http, std::move(tls)}};
 }

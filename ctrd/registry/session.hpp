@@ -24,7 +24,7 @@ struct ApiRequest {
 /// What is the same for all registries that a process asks.
 struct SessionSettings {
     HttpSettings http{};
-    std::vector<std::string> certificate_folders{};
+    FindCertificates certificates{}; // nothing: the system's authorities alone
 };
 
 class Session {

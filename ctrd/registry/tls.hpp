@@ -1,11 +1,9 @@
-// Whom a registry's host is believed by, and who we are to it: the system's CAs, and below certs.d/HOST[:PORT] what an
-// administrator has put there for this host alone (*.crt; NAME.cert with NAME.key), as Docker and Podman have it.
+// Whom a registry's host is believed by, and who we are to it, as libcurl and OpenSSL want it.
 #pragma once
 
-#include "ctrd/base/result.hpp"
+#include "ctrd/registry/certificates.hpp"
 
 #include <memory>
-#include <vector>
 
 struct x509_store_st;
 
@@ -17,10 +15,7 @@ struct TlsFiles {
     std::string key{};         // PEM
 };
 
-/// /etc/containers/certs.d, /etc/docker/certs.d, and before them a user's own.
-std::vector<std::string> certificate_folders();
-
-/// `host`: "host" or "host:port", as it stands in the reference.
-Result<TlsFiles> load_tls_files(const std::string& host, const std::vector<std::string>& folders);
+/// The system's authorities, and those in `texts`.
+Result<TlsFiles> make_tls(const CertificateTexts& texts);
 
 } // namespace ctrd::registry

@@ -44,7 +44,9 @@ Result<std::unique_ptr<Client>> make_client(registry::HttpSettings http) {
     settings.credentials = [](const registry::Reference& reference) {
         return registry::find_credentials(registry::auth_files(), reference);
     };
-    settings.session = {std::move(http), registry::certificate_folders()};
+    settings.session = {std::move(http), [](const std::string& host) {
+                            return registry::read_certificates(host, registry::certificate_folders());
+                        }};
     return std::make_unique<Client>(std::move(settings));
 }
 
