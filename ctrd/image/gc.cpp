@@ -152,6 +152,13 @@ Result<Removed> prune(const Store& store, const std::set<Digest>& in_use, bool d
                 return fail(os_error(errno, "cannot remove blob '" + printable(hex) + "'"));
         }
     }
+    // Nobody is fetching: whoever does holds the lock that we have.
+    for (const std::string& name : TRY(names_in(store.root(), "partial"))) {
+        const std::string path = "partial/" + name;
+        removed.bytes += size_at(store.root(), path);
+        if (!dry_run && ::unlinkat(store.root(), path.c_str(), 0) < 0)
+            return fail(os_error(errno, "cannot remove '" + printable(path) + "'"));
+    }
     const auto layers = TRY(names_in(store.root(), "layers"));
     for (const std::string& name : layers) {
         if (reached.layers.contains(name))

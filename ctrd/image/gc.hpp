@@ -10,7 +10,7 @@ namespace ctrd::image {
 struct Removed {
     std::vector<Digest> blobs{};
     std::vector<std::string> layers{}; // as their folders are named
-    std::uint64_t bytes{0};            // of the blobs
+    std::uint64_t bytes{0};            // of the blobs, and of beginnings of some
 };
 
 /// Images that containers use: what their compiled configs name, and what those that run were started from

@@ -6,6 +6,7 @@
 #include "ctrd/image/settle.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <cerrno>
@@ -65,7 +66,8 @@ private:
                 error_ = std::move(done)
                              .context("layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size()))
                              .error();
-            stop_ = true;
+            if (!stop_.exchange(true) && options_.stop)
+                options_.stop();
         }
     }
 
@@ -79,22 +81,95 @@ private:
 
     Result<void> one_layer(std::size_t i) {
         const auto& blob = layers_[i].blob;
-        const bool has_layer = !chain_.empty() && store_.has_layer(chain_[i]);
-        const bool has_blob = blob && store_.has_blob(blob->digest);
-        if (has_layer && has_blob) {
+        if (is_here(i)) {
             results_[i] = LayerResult{blob->digest, diff_ids_[i], blob->size};
             tell(i, Progress::State::shared, blob->size);
             return {};
         }
-        const LayerInput input = has_blob ? LayerInput{TRY(store_.open_blob(blob->digest))} : TRY(layers_[i].open());
-        UniqueFd copy;
-        UniqueFd tree;
-        const std::string copy_name = "blob-" + std::to_string(i);
-        if (!has_blob)
-            copy = TRY(workspace_.new_file(copy_name));
+        if (blob && store_.has_blob(blob->digest))
+            TRY_VOID(unpack_stored(i));
+        else if (options_.resumable && blob)
+            TRY_VOID(fetch(i));
+        else
+            TRY_VOID(take(i));
+        tell(i, Progress::State::done, results_[i]->size);
+        return {};
+    }
+
+    [[nodiscard]] bool has_layer(std::size_t i) const { return !chain_.empty() && store_.has_layer(chain_[i]); }
+    [[nodiscard]] bool is_here(std::size_t i) const {
+        return has_layer(i) && layers_[i].blob && store_.has_blob(layers_[i].blob->digest);
+    }
+
+    /// What is read once and whole.
+    Result<void> take(std::size_t i) {
+        const LayerInput input = TRY(layers_[i].open(0));
+        const std::string name = "blob-" + std::to_string(i);
+        const UniqueFd copy = TRY(workspace_.new_file(name));
+        TRY_VOID(unpack(i, input, copy.get(), 0));
+        TRY_VOID(flush(copy.get()));
+        return store_.keep_blob(workspace_, name, results_[i]->blob);
+    }
+
+    /// What may be cut, and has maybe begun to come an earlier time.
+    Result<void> fetch(std::size_t i) {
+        const Descriptor& blob = *layers_[i].blob;
+        const UniqueFd partial = TRY(store_.open_partial(blob.digest));
+        if (store_.has_blob(blob.digest)) { // somebody else has fetched it while we waited
+            TRY_VOID(store_.drop_partial(blob.digest));
+            return unpack_stored(i);
+        }
+        struct stat st {};
+        if (::fstat(partial.get(), &st) < 0)
+            return fail(os_error(errno, "cannot look at the beginning of a blob"));
+        const auto have = static_cast<std::uint64_t>(st.st_size);
+        auto fetched = fetch_from(i, partial.get(), have <= blob.size ? have : 0);
+        // What an earlier time has left may not be what it was, such as after a power failure: that is no error yet.
+        if (!fetched && have > 0 && cut_[i] == 0 && !stop_)
+            fetched = fetch_from(i, partial.get(), 0);
+        if (!fetched && cut_[i] == 0)
+            TRY_VOID(store_.drop_partial(blob.digest));
+        TRY_VOID(std::move(fetched));
+        TRY_VOID(flush(partial.get()));
+        return store_.keep_partial(blob.digest);
+    }
+
+    Result<void> fetch_from(std::size_t i, int partial, std::uint64_t from) {
+        if (from == 0 && ::ftruncate(partial, 0) < 0)
+            return fail(os_error(errno, "cannot begin a blob anew"));
+        LayerInput input;
+        input.offset = 0; // where nothing is missing: no file, no bytes
+        if (from < layers_[i].blob->size) {
+            auto opened = layers_[i].open(from);
+            if (!opened) {
+                cut_[i] = 1;
+                return fail(std::move(opened).error());
+            }
+            input = *std::move(opened);
+        }
+        bool cut = false;
+        if (input.ended)
+            input.ended = [&cut, ended = std::move(input.ended)] {
+                auto well = ended();
+                cut = !well;
+                return well;
+            };
+        auto unpacked = unpack(i, input, partial, from);
+        if (!unpacked && cut)
+            cut_[i] = 1;
+        return unpacked;
+    }
+
+    Result<void> unpack_stored(std::size_t i) {
+        const LayerInput input{TRY(store_.open_blob(layers_[i].blob->digest))};
+        return unpack(i, input, -1, 0);
+    }
+
+    Result<void> unpack(std::size_t i, const LayerInput& input, int copy, std::uint64_t have) {
         // Also where the layer is there already: only its content says that these bytes are that layer.
-        tree = TRY(workspace_.new_folder(tree_name(i)));
-        LayerJob job{input, blob, {}, copy ? copy.get() : -1, tree.get(), options_.limits, {}};
+        TRY_VOID(remove_tree(workspace_.folder(), tree_name(i)));
+        const UniqueFd tree = TRY(workspace_.new_folder(tree_name(i)));
+        LayerJob job{input, layers_[i].blob, {}, copy, have, tree.get(), options_.limits, {}};
         if (!diff_ids_.empty())
             job.diff_id = diff_ids_[i];
         std::uint64_t told = 0;
@@ -105,15 +180,13 @@ private:
             tell(i, Progress::State::working, bytes);
         };
         results_[i] = TRY(unpack_layer(job));
-        trees_made_[i] = has_layer ? 0 : 1;
-        // At once, so that whoever is interrupted has not fetched it in vain.
-        if (copy) {
-            if (::fdatasync(copy.get()) < 0)
-                return fail(os_error(errno, "cannot write a blob"));
-            TRY_VOID(store_.keep_blob(workspace_, copy_name, results_[i]->blob));
-        }
-        tell(i, Progress::State::done, results_[i]->size);
+        trees_made_[i] = has_layer(i) ? 0 : 1;
         return {};
+    }
+
+    /// At once, so that whoever is interrupted has not fetched it in vain.
+    static Result<void> flush(int file) {
+        return ::fdatasync(file) == 0 ? Result<void>{} : fail(os_error(errno, "cannot write a blob"));
     }
 
     Result<void> settle_all() {
@@ -136,6 +209,7 @@ private:
     const IngestOptions& options_;
     std::vector<std::optional<LayerResult>> results_;
     std::vector<char> trees_made_ = std::vector<char>(layers_.size());
+    std::vector<char> cut_ = std::vector<char>(layers_.size()); // its source ended too early: what has come is good
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> stop_{false};
     std::mutex mutex_{};
@@ -201,7 +275,8 @@ std::string made_config(const Config& config, const Digest& diff_id) {
 
 Result<Image> ingest(const Store& store, const Workspace& workspace, const Digest& digest,
                      const std::string& manifest_text, const std::string& config_text,
-                     const std::function<Result<LayerInput>(const Descriptor&)>& open, const IngestOptions& options) {
+                     const std::function<Result<LayerInput>(const Descriptor&, std::uint64_t)>& open,
+                     const IngestOptions& options) {
     if (digest_of(manifest_text, digest.algorithm()) != digest)
         return fail(bad_input("the manifest is not '" + digest.text() + "'", "it was damaged or exchanged on its way"));
     const Document document = TRY(parse_document(manifest_text).context("manifest '" + digest.text() + "'"));
@@ -219,7 +294,7 @@ Result<Image> ingest(const Store& store, const Workspace& workspace, const Diges
                               " layers, and its config says " + std::to_string(config.diff_ids.size())));
     std::vector<LayerSource> layers;
     for (const Descriptor& layer : manifest->layers)
-        layers.push_back({layer, [&open, &layer] { return open(layer); }});
+        layers.push_back({layer, [&open, &layer](std::uint64_t from) { return open(layer, from); }});
     Ingest one{store, workspace, std::move(layers), config.diff_ids, options};
     TRY_VOID(one.run());
     TRY(store.write_document(workspace, config_text, config_digest.algorithm()));

@@ -9,8 +9,8 @@ namespace ctrd::image {
 
 /// One layer to come.
 struct LayerSource {
-    std::optional<Descriptor> blob{}; // none: unknown until it has been read
-    std::function<Result<LayerInput>()> open{};
+    std::optional<Descriptor> blob{};                             // none: unknown until it has been read
+    std::function<Result<LayerInput>(std::uint64_t from)> open{}; // from > 0 only where it is resumable
 };
 
 struct Progress {
@@ -28,13 +28,16 @@ using ProgressSink = std::function<void(const Progress&)>;
 struct IngestOptions {
     LayerLimits limits{};
     ProgressSink progress{};
+    bool resumable{false};        // what has come of a blob is kept for the next time, and gone on with
+    std::function<void()> stop{}; // called once when a layer has failed, so that the others' sources end too
 };
 
 /// With a manifest: the image is exactly that one. Both texts are hashed again, whatever the caller has done.
 /// `open`: of the layers in the manifest's order.
 Result<Image> ingest(const Store& store, const Workspace& workspace, const Digest& digest,
                      const std::string& manifest_text, const std::string& config_text,
-                     const std::function<Result<LayerInput>(const Descriptor&)>& open, const IngestOptions& options);
+                     const std::function<Result<LayerInput>(const Descriptor&, std::uint64_t from)>& open,
+                     const IngestOptions& options);
 /// Without one, as archives of Docker have it: a manifest is made.
 Result<Image> ingest(const Store& store, const Workspace& workspace, const std::string& config_text,
                      std::vector<LayerSource> layers, const IngestOptions& options);

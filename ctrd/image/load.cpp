@@ -156,7 +156,9 @@ private:
             return loaded;
         }
         const std::string config = TRY(document(std::get<Manifest>(parsed).config));
-        const auto open = [this](const Descriptor& layer) { return archive_.member(blob_member(layer.digest)); };
+        const auto open = [this](const Descriptor& layer, std::uint64_t) {
+            return archive_.member(blob_member(layer.digest));
+        };
         return Loaded{TRY(ingest(store_, workspace_, descriptor.digest, text, config, open, request_.options))};
     }
 
@@ -168,7 +170,7 @@ private:
         const auto names = TRY(one.strings("Layers"));
         for (const std::string& name : names) {
             const std::string member = TRY(clean_entry_path(name));
-            layers.push_back({{}, [this, member] { return archive_.member(member); }});
+            layers.push_back({{}, [this, member](std::uint64_t) { return archive_.member(member); }});
         }
         return ingest(store_, workspace_, config, std::move(layers), request_.options);
     }
@@ -195,7 +197,11 @@ private:
 
 Result<Tag> name_image(const Store& store, const Workspace& workspace, const Image& image,
                        const std::optional<Digest>& index, const std::string& name, const std::string& source,
-                       bool replace) {
+                       bool replace, const std::string& trust) {
+    const auto pinned = TRY(parse_reference(name)).digest;
+    if (pinned && *pinned != image.descriptor.digest && pinned != index)
+        return fail(bad_input("'" + printable(name) + "' can't be the name of this image, whose digest is '" +
+                              image.descriptor.digest.text() + "'"));
     const auto there = TRY(store.find_tag(name));
     if (there && there->manifest != image.descriptor.digest && !replace)
         return fail(Error{std::errc::file_exists, "'" + printable(name) + "' is the name of another image already",
@@ -204,6 +210,7 @@ Result<Tag> name_image(const Store& store, const Workspace& workspace, const Ima
     tag.name = name;
     tag.index = index;
     tag.source = source;
+    tag.trust = trust;
     tag.since = static_cast<std::int64_t>(std::time(nullptr));
     TRY_VOID(store.set_tag(workspace, tag));
     return tag;
@@ -225,7 +232,7 @@ Result<Tag> import_rootfs(const Store& store, UniqueFd file, const Config& confi
     const Workspace workspace = TRY(Workspace::make(store));
     const std::string name = TRY(tag_name(request.name));
     const auto shared = std::make_shared<UniqueFd>(std::move(file));
-    LayerSource layer{{}, [shared] { return Result<LayerInput>{LayerInput{std::move(*shared)}}; }};
+    LayerSource layer{{}, [shared](std::uint64_t) { return Result<LayerInput>{LayerInput{std::move(*shared)}}; }};
     const Image image = TRY(ingest(store, workspace, config, std::move(layer), request.options));
     return name_image(store, workspace, image, {}, name, request.source, true);
 }

@@ -22,6 +22,6 @@ Result<Tag> import_rootfs(const Store& store, UniqueFd file, const Config& confi
 /// Gives a stored image a name, unless somebody else's has it and `replace` is not said.
 Result<Tag> name_image(const Store& store, const Workspace& workspace, const Image& image,
                        const std::optional<Digest>& index, const std::string& name, const std::string& source,
-                       bool replace);
+                       bool replace, const std::string& trust = {});
 
 } // namespace ctrd::image

@@ -11,12 +11,13 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <ctime>
 #include <memory>
 
 namespace ctrd::image {
 namespace {
 
-constexpr const char* no_store_hint = "no image is stored yet: 'ctrctl image load' brings one";
+constexpr const char* no_store_hint = "no image is stored yet: 'ctrctl image pull' or 'load' brings one";
 
 struct CloseDir {
     void operator()(DIR* dir) const { ::closedir(dir); }
@@ -24,6 +25,10 @@ struct CloseDir {
 
 std::string blob_path(const Digest& digest) {
     return "blobs/" + std::string{to_string(digest.algorithm())} + "/" + digest.hex();
+}
+
+std::string partial_path(const Digest& digest) {
+    return "partial/" + std::string{to_string(digest.algorithm())} + "-" + digest.hex();
 }
 
 Result<UniqueFd> lock_file(int root, int how) {
@@ -80,7 +85,7 @@ Result<Store> Store::open(const std::string& path) {
     TRY_VOID(make_dirs(path, 0700).context("the image store"));
     Store store{TRY(open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY))};
     TRY_VOID(store.make_folders());
-    store.remove_abandoned();
+    store.tidy();
     return store;
 }
 
@@ -94,10 +99,15 @@ Result<Store> Store::open_existing(const std::string& path) {
 Result<Store> Store::at(UniqueFd root) { return Store{std::move(root)}; }
 
 Result<void> Store::make_folders() const {
-    for (const char* name : {"blobs", "blobs/sha256", "blobs/sha512", "layers", "tags", "tmp", "containers"})
+    for (const char* name : {"blobs", "blobs/sha256", "blobs/sha512", "layers", "tags", "partial", "tmp", "containers"})
         if (::mkdirat(root_.get(), name, 0700) < 0 && errno != EEXIST)
             return fail(os_error(errno, "cannot make '" + std::string{name} + "' in the image store"));
     return {};
+}
+
+void Store::tidy() const {
+    remove_abandoned();
+    remove_old_partials();
 }
 
 void Store::remove_abandoned() const {
@@ -109,6 +119,22 @@ void Store::remove_abandoned() const {
         const UniqueFd folder{::openat(tmp.get(), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
         if (folder && ::flock(folder.get(), LOCK_EX | LOCK_NB) == 0) [[maybe_unused]]
             auto removed = remove_tree(tmp.get(), entry->d_name);
+    }
+}
+
+/// Nobody goes on with a download that was given up a week ago.
+void Store::remove_old_partials() const {
+    constexpr std::int64_t oldest = 7 * 24 * 3600;
+    const UniqueFd folder{::openat(root_.get(), "partial", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    const std::unique_ptr<DIR, CloseDir> dir{::fdopendir(::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0))};
+    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+        struct stat st {};
+        if (entry->d_name[0] == '.' || ::fstatat(folder.get(), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            std::time(nullptr) - st.st_mtim.tv_sec < oldest)
+            continue;
+        const UniqueFd file{::openat(folder.get(), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+        if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0)
+            ::unlinkat(folder.get(), entry->d_name, 0);
     }
 }
 
@@ -149,6 +175,36 @@ Result<void> Store::keep_blob(const Workspace& workspace, const std::string& fil
         errno == EEXIST)
         return {};
     return fail(os_error(errno, "cannot store blob '" + digest.text() + "'"));
+}
+
+Result<UniqueFd> Store::open_partial(const Digest& digest) const {
+    const std::string path = partial_path(digest);
+    for (;;) {
+        UniqueFd file = TRY(open_at(root_.get(), path, O_RDWR | O_CREAT | O_NOFOLLOW | O_APPEND, 0600));
+        while (::flock(file.get(), LOCK_EX) < 0)
+            if (errno != EINTR)
+                return fail(os_error(errno, "cannot lock '" + path + "' in the image store"));
+        struct stat ours {};
+        struct stat there {};
+        if (::fstat(file.get(), &ours) < 0)
+            return fail(os_error(errno, "cannot look at '" + path + "' in the image store"));
+        // Whoever had it may have made a blob of it meanwhile.
+        if (::fstatat(root_.get(), path.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino)
+            return file;
+    }
+}
+
+Result<void> Store::keep_partial(const Digest& digest) const {
+    const std::string path = partial_path(digest);
+    if (::renameat2(root_.get(), path.c_str(), root_.get(), blob_path(digest).c_str(), RENAME_NOREPLACE) == 0)
+        return {};
+    return errno == EEXIST ? drop_partial(digest) : fail(os_error(errno, "cannot store blob '" + digest.text() + "'"));
+}
+
+Result<void> Store::drop_partial(const Digest& digest) const {
+    if (::unlinkat(root_.get(), partial_path(digest).c_str(), 0) < 0 && errno != ENOENT)
+        return fail(os_error(errno, "cannot remove the beginning of blob '" + digest.text() + "'"));
+    return {};
 }
 
 Result<Digest> Store::write_document(const Workspace& workspace, std::string_view text, Algorithm algorithm) const {

@@ -4,6 +4,7 @@
 //     blobs/sha256/HEX        manifests, configs, layers as they came: what `save` and a push need
 //     layers/sha256-HEX/      an unpacked layer, as overlayfs wants it; the layer of a chain is shared by all images
 //     tags/HEX.json           one for each name: HEX is the hash of the name
+//     partial/sha256-HEX      the beginning of a blob that is being fetched, or was; whoever fetches it holds its lock
 //     tmp/NAME/               what is being made; whoever makes it holds its lock
 //     containers/NAME/        upper and work: what the containers have written
 //     lock                    shared by who adds or uses, exclusive for who removes
@@ -25,6 +26,7 @@ struct Tag {
     Digest manifest;               // of one platform
     std::optional<Digest> index{}; // through which it was found
     std::string source{};          // where it came from, for people
+    std::string trust{};           // how it was found to be what it says, for people; "": nobody has asked for that
     std::int64_t since{0};         // seconds after 1970
 };
 
@@ -69,6 +71,8 @@ public:
     static Result<Store> at(UniqueFd root);
 
     [[nodiscard]] int root() const { return root_.get(); }
+    /// Takes away what the dead have left.
+    void tidy() const;
 
     /// Nothing that is there goes away while it is held.
     Result<UniqueFd> lock_shared() const;
@@ -81,6 +85,12 @@ public:
     Result<std::string> read_document(const Digest& digest) const;
     /// A file of `workspace` becomes the blob. Call sync() before the first name that leads to it.
     Result<void> keep_blob(const Workspace& workspace, const std::string& file, const Digest& digest) const;
+    /// The beginning of a blob, maybe empty, at whose end it is to be gone on with. Waits for whoever fetches the same.
+    Result<UniqueFd> open_partial(const Digest& digest) const;
+    /// It has become whole, and has been checked; on the disk.
+    Result<void> keep_partial(const Digest& digest) const;
+    Result<void> drop_partial(const Digest& digest) const;
+
     Result<Digest> write_document(const Workspace& workspace, std::string_view text,
                                   Algorithm algorithm = Algorithm::sha256) const;
 
@@ -107,13 +117,14 @@ private:
     explicit Store(UniqueFd root) : root_{std::move(root)} {}
     Result<void> make_folders() const;
     void remove_abandoned() const;
+    void remove_old_partials() const;
     UniqueFd root_;
 };
 
 /// What `text` means: a name (":latest" without a tag) with the digest it may be pinned to, a digest, or the beginning
 /// of one (6 digits or more).
 Result<Tag> find_image(const Store& store, const std::string& text);
-/// "registry/path:tag", as tags are named.
+/// "registry/path:tag", as tags are named; "registry/path@digest" where only that is said.
 Result<std::string> tag_name(const std::string& text);
 
 } // namespace ctrd::image

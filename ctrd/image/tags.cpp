@@ -33,6 +33,7 @@ Result<Tag> parse_tag(std::string_view text) {
     if (const std::string index = TRY(reader.string("index")); !index.empty())
         tag.index = TRY(Digest::parse(index));
     tag.source = TRY(reader.string("source"));
+    tag.trust = TRY(reader.string("trust"));
     tag.since = TRY(reader.integer<std::int64_t>("since")).value_or(0);
     return tag;
 }
@@ -49,7 +50,7 @@ Result<std::optional<Tag>> read_tag(int root, const std::string& path) {
 
 Error no_such_image(const std::string& text) {
     return {std::errc::no_such_file_or_directory, "no image '" + printable(text) + "' is stored",
-            "'ctrctl image list' shows those that are; 'ctrctl image load' brings more"};
+            "'ctrctl image list' shows those that are; 'ctrctl image pull' and 'load' bring more"};
 }
 
 /// By a digest or the beginning of one; several names may mean the same image.
@@ -101,6 +102,8 @@ Result<void> Store::set_tag(const Workspace& workspace, const Tag& tag) const {
     Json json{{"name", tag.name}, {"manifest", tag.manifest.text()}, {"source", tag.source}, {"since", tag.since}};
     if (tag.index)
         json["index"] = tag.index->text();
+    if (!tag.trust.empty())
+        json["trust"] = tag.trust;
     const std::string file_name = "tag-" + digest_of(tag.name).hex();
     ::unlinkat(workspace.folder(), file_name.c_str(), 0);
     const UniqueFd file = TRY(workspace.new_file(file_name));
@@ -125,6 +128,8 @@ Result<bool> Store::remove_tag(const std::string& name) const {
 
 Result<std::string> tag_name(const std::string& text) {
     const Reference reference = TRY(parse_reference(text));
+    if (reference.digest && reference.tag.empty())
+        return reference.text();
     return reference.name() + ":" + (reference.tag.empty() ? "latest" : reference.tag);
 }
 
@@ -143,7 +148,8 @@ Result<Tag> find_image(const Store& store, const std::string& text) {
         // The name may mean something newer by now; the digest still says which image.
         if (pinned) {
             auto found = find_by_digest(store, pinned->text());
-            if (found && found->name.starts_with(reference->name() + ":"))
+            if (found &&
+                (found->name.starts_with(reference->name() + ":") || found->name.starts_with(reference->name() + "@")))
                 return found;
             return fail(no_such_image(text));
         }

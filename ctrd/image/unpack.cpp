@@ -69,8 +69,12 @@ private:
 
     ssize_t read_some(char* to, std::size_t most) const {
         const LayerInput& in = job_.input;
+        if (size_ < job_.have)
+            return ::pread(job_.copy, to, std::min<std::uint64_t>(most, job_.have - size_), static_cast<off_t>(size_));
         if (!in.offset)
             return ::read(in.file.get(), to, most);
+        if (in.length == 0)
+            return 0;
         return ::pread(in.file.get(), to, std::min<std::uint64_t>(most, in.length - size_),
                        static_cast<off_t>(*in.offset + size_));
     }
@@ -86,18 +90,21 @@ private:
             if (n == 0)
                 break;
             data.resize(static_cast<std::size_t>(n));
+            const bool is_new = size_ >= job_.have;
             size_ += static_cast<std::uint64_t>(n);
             if (job_.blob && size_ > job_.blob->size)
                 return fail(bad_input("the blob is longer than the " + std::to_string(job_.blob->size) +
                                       " bytes that its manifest says"));
             blob_.update(data);
-            if (job_.copy >= 0)
+            if (job_.copy >= 0 && is_new)
                 TRY_VOID(write_all(job_.copy, data));
             if (job_.tree >= 0 && !compressed_queue_.push(std::make_shared<const std::string>(std::move(data))))
                 return fail(cancelled());
             if (job_.progress)
                 job_.progress(size_);
         }
+        if (job_.input.ended)
+            TRY_VOID(job_.input.ended());
         if (job_.blob && size_ != job_.blob->size)
             return fail(bad_input("the blob has " + std::to_string(size_) + " bytes instead of the " +
                                   std::to_string(job_.blob->size) + " that its manifest says"));

@@ -15,6 +15,8 @@ struct LayerInput {
     UniqueFd file{};
     std::optional<std::uint64_t> offset{}; // none: a stream
     std::uint64_t length{0};               // from offset on
+    /// Of a stream, at its end: whether it came to its end, or was cut.
+    std::function<Result<void>()> ended{};
 };
 
 struct LayerJob {
@@ -22,6 +24,7 @@ struct LayerJob {
     std::optional<Descriptor> blob{}; // what it must be; none: whatever it is
     std::optional<Digest> diff_id{};  // of the tar in it; none: whatever it is
     int copy{-1};                     // gets the compressed bytes; -1: nobody
+    std::uint64_t have{0};            // so many of them are in `copy` already: the input goes on behind them
     int tree{-1};                     // an empty folder; -1: the bytes are only checked and kept
     LayerLimits limits{};
     std::function<void(std::uint64_t)> progress{}; // compressed bytes so far; called by another thread

@@ -55,8 +55,11 @@ Error error_from(const Json& json) {
 Json to_json(const std::vector<image::Tag>& tags) {
     Json array = Json::array();
     for (const image::Tag& tag : tags)
-        array.push_back(
-            {{"name", tag.name}, {"manifest", tag.manifest.text()}, {"index", tag.index ? tag.index->text() : ""}});
+        array.push_back({{"name", tag.name},
+                         {"manifest", tag.manifest.text()},
+                         {"index", tag.index ? tag.index->text() : ""},
+                         {"source", tag.source},
+                         {"trust", tag.trust}});
     return array;
 }
 
@@ -70,6 +73,8 @@ Result<std::vector<image::Tag>> tags_from(const Json& json) {
         tag.name = TRY(image::plain_string(one, "name"));
         if (const std::string index = TRY(one.string("index")); !index.empty())
             tag.index = TRY(image::Digest::parse(index));
+        tag.source = TRY(image::plain_string(one, "source"));
+        tag.trust = TRY(image::plain_string(one, "trust"));
         tags.push_back(std::move(tag));
     }
     return tags;
@@ -80,7 +85,13 @@ Json to_json(const Request& request) {
     Json environment = Json::array();
     for (const auto& [name, value] : request.config.environment)
         environment.push_back(name + "=" + value);
+    Json candidates = Json::array();
+    for (const auto& one : request.candidates)
+        candidates.push_back({{"reference", one.reference.text()},
+                              {"requirements", image::to_json(one.requirements)},
+                              {"scope", one.scope}});
     return {{"verb", request.verb},
+            {"candidates", std::move(candidates)},
             {"name", load.name},
             {"wanted", load.wanted},
             {"os", load.platform.os},
@@ -108,6 +119,14 @@ Result<Request> request_from(const Json& json) {
     load.source = TRY(reader.string("source"));
     load.replace = TRY(reader.boolean("replace"));
     load.options.limits.bytes = TRY(reader.required_integer<std::uint64_t>("max_layer_size"));
+    const auto candidates = TRY(reader.objects("candidates"));
+    for (const Reader& one : candidates) {
+        const std::string reference = TRY(one.required_string("reference"));
+        const image::Json* requirements = one.find("requirements");
+        request.candidates.push_back({TRY(image::parse_reference(reference)),
+                                      TRY(image::requirements_from(requirements ? *requirements : Json::array())),
+                                      TRY(one.string("scope"))});
+    }
     if (const auto config = TRY(reader.object("config"))) {
         request.config.entrypoint = TRY(config->strings("entrypoint"));
         request.config.command = TRY(config->strings("command"));

@@ -2,7 +2,7 @@
 // then progress, then one answer. Each message is one JSON object. The worker reads strangers' bytes: ctrctl takes its
 // messages for hostile too.
 //
-//     > {"verb": "load" | "import", ...}      with [store, input]
+//     > {"verb": "load" | "import" | "pull", ...}      with [store, input]; of a pull, input leads to ctr-fetch
 //     < {"layer": 0, "layers": 12, "state": "working", "digest": "sha256:...", "bytes": 1, "total": 2}
 //     < {"tags": [{"name": ..., "manifest": ..., "index": ...}]}  or  {"error": {"code": 22, "message": ..., "hint":
 //     ...}}
@@ -11,6 +11,7 @@
 #include "ctrd/base/fd.hpp"
 #include "ctrd/image/json.hpp"
 #include "ctrd/image/load.hpp"
+#include "ctrd/image/pull.hpp"
 
 namespace ctrd::imaging {
 
@@ -31,6 +32,7 @@ struct Request {
     std::string verb{};
     image::LoadRequest load{};
     image::Config config{};
+    std::vector<image::PullCandidate> candidates{}; // of pull
 };
 Json to_json(const Request& request);
 Result<Request> request_from(const Json& json);

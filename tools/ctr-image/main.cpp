@@ -27,6 +27,12 @@ Result<std::vector<image::Tag>> work(const image::Store& store, Request& request
         const image::Tag tag = TRY(image::import_rootfs(store, std::move(input), request.config, request.load));
         return std::vector{tag};
     }
+    if (request.verb == "pull") {
+        const image::Fetcher fetcher{std::move(input)};
+        const image::Tag tag =
+            TRY(image::pull(store, fetcher, {request.candidates, request.load.platform, request.load.options}));
+        return std::vector{tag};
+    }
     return fail(bad_input("unknown verb '" + printable(request.verb) + "'"));
 }
 

@@ -18,14 +18,14 @@ constexpr std::array allowed{
     "fstat", "newfstatat", "fstatat64", "fstat64", "statx", "faccessat", "faccessat2", "readlinkat", "getdents64",
     "mkdirat", "mknodat", "linkat", "symlinkat", "unlinkat", "renameat", "renameat2", "fchmod", "fchmodat", "fchown",
     "fchownat", "utimensat", "ftruncate", "fallocate", "copy_file_range", "fsetxattr", "fgetxattr", "flistxattr",
-    "fsync", "fdatasync", "syncfs", "flock", "fcntl", "fcntl64", "dup", "fstatfs", "fstatfs64",
+    "pipe2", "fsync", "fdatasync", "syncfs", "flock", "fcntl", "fcntl64", "dup", "fstatfs", "fstatfs64",
     // threads and memory
     "futex", "futex_time64", "set_robust_list", "rseq", "sched_getaffinity", "sched_yield", "gettid", "getpid", "mmap",
     "mmap2", "munmap", "mprotect", "mremap", "madvise", "brk", "exit", "exit_group", "rt_sigaction", "rt_sigprocmask",
     "rt_sigreturn", "sigaltstack", "getrandom", "clock_gettime", "clock_gettime64", "clock_nanosleep", "nanosleep",
     "restart_syscall", "getuid", "geteuid", "uname",
     // its own socket
-    "sendmsg", "recvmsg", "sendto", "recvfrom", "poll", "ppoll"};
+    "sendmsg", "recvmsg", "sendto", "recvfrom", "shutdown", "poll", "ppoll"};
 
 struct Release {
     void operator()(void* filter) const noexcept { ::seccomp_release(filter); }

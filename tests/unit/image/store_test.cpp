@@ -1,3 +1,4 @@
+#include "ctrd/base/file.hpp"
 #include "ctrd/image/gc.hpp"
 #include "ctrd/image/hasher.hpp"
 #include "ctrd/image/load.hpp"
@@ -164,4 +165,33 @@ TEST_CASE("a layer that unpacks to much more than it is, or than is allowed, is 
     REQUIRE_FALSE(loaded.has_value());
     CHECK(loaded.error().code == std::errc::file_too_large);
     CHECK(test.is_empty("tmp"));
+}
+
+TEST_CASE("the beginning of a blob becomes the blob, and prune takes one that does not", "[image]") {
+    TestStore test;
+    const Digest whole = digest_of("whole");
+    const Digest begun = digest_of("begun");
+    {
+        const auto file = test.store.open_partial(whole);
+        REQUIRE(file);
+        REQUIRE(write_all(file->get(), "whole"));
+        REQUIRE(test.store.keep_partial(whole));
+        CHECK(test.store.has_blob(whole));
+        REQUIRE(write_all(test.store.open_partial(begun)->get(), "beg"));
+    }
+    {
+        const auto again = test.store.open_partial(begun);
+        REQUIRE(again);
+        REQUIRE(write_all(again->get(), "un")); // behind what was there
+    }
+    CHECK(std::filesystem::file_size(test.folder.path / "store/partial" / ("sha256-" + begun.hex())) == 5);
+    REQUIRE(prune(test.store, {}, false));
+    CHECK(std::filesystem::is_empty(test.folder.path / "store/partial"));
+}
+
+TEST_CASE("an image that is named by its digest alone is found by it", "[image]") {
+    const std::string digest = "sha256:" + std::string(64, '1');
+    CHECK(*tag_name("r.example/a@" + digest) == "r.example/a@" + digest);
+    CHECK(*tag_name("r.example/a:1@" + digest) == "r.example/a:1");
+    CHECK(*tag_name("r.example/a") == "r.example/a:latest");
 }

@@ -1,0 +1,155 @@
+#include "ctrd/image/trust.hpp"
+
+#include "ctrd/image/hasher.hpp"
+#include "ctrd/image/json.hpp"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include <memory>
+
+namespace ctrd::image {
+namespace {
+
+constexpr const char* statement_type = "application/vnd.dev.cosign.simplesigning.v1+json";
+constexpr const char* signature_annotation = "dev.cosignproject.cosign/signature";
+constexpr std::size_t most_signatures = 128;
+constexpr std::uint64_t largest_statement = 64U << 10;
+
+struct Free {
+    void operator()(BIO* bio) const noexcept { ::BIO_free(bio); }
+    void operator()(EVP_PKEY* key) const noexcept { ::EVP_PKEY_free(key); }
+    void operator()(EVP_MD_CTX* context) const noexcept { ::EVP_MD_CTX_free(context); }
+};
+
+Result<std::string> from_base64(const std::string& text) {
+    std::string bytes(text.size() / 4 * 3 + 3, '\0');
+    const int size = text.size() % 4 != 0 ? -1
+                                          : ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                                              reinterpret_cast<const unsigned char*>(text.data()),
+                                                              static_cast<int>(text.size()));
+    if (size < 0)
+        return fail(bad_input("a signature is not valid base64"));
+    const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+    bytes.resize(static_cast<std::size_t>(size) - padding);
+    return bytes;
+}
+
+/// The manifest with the signatures of `digest`; nothing where there is none.
+Result<std::optional<Manifest>> signatures_of(const Digest& digest, const Fetcher& fetcher) {
+    const std::string tag = std::string{to_string(digest.algorithm())} + "-" + digest.hex() + ".sig";
+    const auto fetched = fetcher.tag(tag);
+    if (!fetched && fetched.error().code == std::errc::no_such_file_or_directory)
+        return std::optional<Manifest>{};
+    if (!fetched)
+        return fail(Result<void>{fail(fetched.error())}.context("the image's signatures").error());
+    Document document = TRY(parse_document(fetched->text, fetched->type).context("the image's signatures"));
+    auto* manifest = std::get_if<Manifest>(&document);
+    return manifest == nullptr ? std::optional<Manifest>{} : std::optional{std::move(*manifest)};
+}
+
+/// The name of the key by which one layer of a manifest of signatures satisfies `requirement`.
+Result<std::string> key_that_signed(const Descriptor& layer, const Requirement& requirement, const Digest& digest,
+                                    const Reference& asked, const Fetcher& fetcher) {
+    const auto annotation = layer.annotations.find(signature_annotation);
+    if (layer.media_type != statement_type || annotation == layer.annotations.end() || layer.size > largest_statement)
+        return fail(bad_input("it is no signature"));
+    const std::string signature = TRY(from_base64(annotation->second));
+    const std::string payload = TRY(fetcher.document(layer));
+    // First the signature: nothing that a stranger has written is looked into.
+    const auto signer = std::ranges::find_if(
+        requirement.keys, [&](const auto& key) { return is_signed_by(key.pem, payload, signature); });
+    if (signer == requirement.keys.end())
+        return fail(bad_input("it was made by another key"));
+    const Statement statement = TRY(parse_statement(payload));
+    if (statement.digest != digest)
+        return fail(bad_input("it is of another image"));
+    if (!identity_fits(requirement.identity, asked, statement.identity))
+        return fail(bad_input("it is for the name '" + printable(statement.identity.text()) + "'"));
+    return signer->name;
+}
+
+Error refused(const TrustQuestion& question, const std::string& why) {
+    return {std::errc::permission_denied,
+            "policy.json (" + (question.scope.empty() ? std::string{"docker"} : "'" + question.scope + "'") +
+                ") does not let '" + question.asked.text() + "' in: " + why,
+            "see containers-policy.json(5) and docs/registries.md"};
+}
+
+Result<std::string> check_signatures(const Requirement& requirement, const TrustQuestion& question,
+                                     const Fetcher& fetcher) {
+    std::string last = "it is not signed";
+    for (const Digest& digest : question.digests) {
+        const auto manifest = TRY(signatures_of(digest, fetcher));
+        if (!manifest)
+            continue;
+        if (manifest->layers.size() > most_signatures)
+            return fail(refused(question, "it has more than " + std::to_string(most_signatures) + " signatures"));
+        for (const Descriptor& layer : manifest->layers) {
+            auto key = key_that_signed(layer, requirement, digest, question.asked, fetcher);
+            if (key)
+                return key;
+            last = "no signature of it will do; the last one: " + key.error().message;
+        }
+    }
+    return fail(refused(question, last));
+}
+
+} // namespace
+
+bool is_signed_by(const std::string& pem, std::string_view payload, std::string_view signature) {
+    const std::unique_ptr<BIO, Free> bio{::BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
+    const std::unique_ptr<EVP_PKEY, Free> key{bio ? ::PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr)
+                                                  : nullptr};
+    const std::unique_ptr<EVP_MD_CTX, Free> context{::EVP_MD_CTX_new()};
+    if (!key || !context) {
+        ::ERR_clear_error();
+        return false;
+    }
+    const EVP_MD* hash = ::EVP_PKEY_get_base_id(key.get()) == EVP_PKEY_ED25519 ? nullptr : ::EVP_sha256();
+    const auto* bytes = reinterpret_cast<const unsigned char*>(signature.data());
+    const auto* data = reinterpret_cast<const unsigned char*>(payload.data());
+    const bool good = ::EVP_DigestVerifyInit(context.get(), nullptr, hash, nullptr, key.get()) == 1 &&
+                      ::EVP_DigestVerify(context.get(), bytes, signature.size(), data, payload.size()) == 1;
+    ::ERR_clear_error();
+    return good;
+}
+
+Result<Statement> parse_statement(std::string_view payload) {
+    const Json json = TRY(parse_json(payload, largest_statement));
+    const oci::Reader in = TRY(oci::Reader::root(json));
+    const auto critical = TRY(in.object("critical"));
+    if (!critical)
+        return fail(bad_input("'critical' is missing"));
+    const std::string type = TRY(critical->required_string("type"));
+    if (type != "cosign container image signature" && type != "atomic container signature")
+        return fail(bad_input("it is a '" + printable(type) + "'"));
+    const auto image = TRY(critical->object("image"));
+    const auto identity = TRY(critical->object("identity"));
+    if (!image || !identity)
+        return fail(bad_input("'critical.image' or 'critical.identity' is missing"));
+    const std::string digest = TRY(image->required_string("docker-manifest-digest"));
+    const std::string name = TRY(identity->required_string("docker-reference"));
+    return Statement{TRY(Digest::parse(digest)), TRY(parse_reference(name))};
+}
+
+Result<std::string> check_trust(const Requirements& requirements, const TrustQuestion& question,
+                                const Fetcher& fetcher) {
+    std::string how;
+    for (const Requirement& one : requirements) {
+        switch (one.kind) {
+        case Requirement::Kind::accept:
+            break;
+        case Requirement::Kind::reject:
+            return fail(refused(question, "it rejects all of them"));
+        case Requirement::Kind::not_done:
+            return fail(refused(question, "it asks for " + one.what + ", which ctrd can't check"));
+        case Requirement::Kind::sigstore:
+            how += (how.empty() ? "signed by '" : ", '") + TRY(check_signatures(one, question, fetcher)) + "'";
+        }
+    }
+    return how;
+}
+
+} // namespace ctrd::image
