@@ -209,6 +209,7 @@ class CuttingProxy:
     def __init__(self, port, target, limit=0, up_limit=0):
         self.target, self.limit, self.up_limit = target, limit, up_limit
         self.moved = self.cuts = 0
+        self.stop_at = 0  # as soon as so many bytes have been passed on, no more are; 0: never
         self.listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -223,6 +224,8 @@ class CuttingProxy:
             left = self.limit or 1 << 60
             while left > 0:
                 data = server.recv(min(left, 65536))
+                while self.stop_at and self.moved >= self.stop_at:
+                    time.sleep(0.01)
                 if not data:
                     break
                 client.sendall(data)

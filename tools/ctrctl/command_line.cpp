@@ -177,6 +177,7 @@ private:
     CheckOptions check_{};
     ApplyOptions apply_{};
     ImageOptions image_{};
+    LoginOptions login_{};
 };
 
 Parser::Parser() {
@@ -200,7 +201,8 @@ Parser::Parser() {
     add_logs();
     add_run();
     add_declarations();
-    add_image_verbs(add("image", "Images: bring, show, name, export and remove them"), image_);
+    add_image_verbs(add("image", "Images: bring, send, show, name and remove them"), image_);
+    add_login_verbs(app_, login_);
     app_.footer(exit_codes); // last: the verbs would have it too
 }
 
@@ -369,7 +371,7 @@ Outcome<Command> Parser::chosen() {
             return std::unexpected{std::move(command).error()};
         (name == "exec" ? exec_.command : run_.command) = std::move(*command);
     }
-    control_.verb = use_.verb = show_.verb = name;
+    control_.verb = use_.verb = show_.verb = login_.verb = name;
     const std::pair<std::string_view, std::function<Command()>> verbs[] = {
         {"list", [&] { return list_; }},     {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
         {"logs", [&] { return logs_; }},     {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
@@ -377,7 +379,7 @@ Outcome<Command> Parser::chosen() {
         {"bind", [&] { return bind_; }},     {"cp", [&] { return cp_; }},         {"stats", [&] { return use_; }},
         {"top", [&] { return use_; }},       {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
         {"rm", [&] { return remove_; }},     {"cat", [&] { return show_; }},      {"events", [&] { return events_; }},
-        {"timing", [&] { return timing_; }},
+        {"timing", [&] { return timing_; }}, {"login", [&] { return login_; }},   {"logout", [&] { return login_; }},
     };
     for (const auto& [known, options] : verbs)
         if (known == name)

@@ -1,6 +1,7 @@
 // tag, rm, prune, verify; and what all verbs of `ctrctl image` share.
 #include "ctrd/image/gc.hpp"
 #include "tools/ctrctl/image_progress.hpp"
+#include "tools/ctrctl/image_pull.hpp"
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/output.hpp"
 
@@ -50,7 +51,7 @@ int image_tag(const ImageOptions& options) {
     const auto lock = store->lock_shared();
     if (!lock)
         return report(exit_failure, lock.error());
-    auto tag = image::find_image(*store, options.name);
+    auto tag = find_stored_image(*store, options.name);
     if (!tag)
         return report_image(tag.error());
     const auto workspace = image::Workspace::make(*store);
@@ -127,11 +128,11 @@ int image(const ImageOptions& options) {
         std::string_view name;
         int (*run)(const ImageOptions&);
     };
-    constexpr std::array verbs{Verb{"load", image_load},       Verb{"import", image_import},
-                               Verb{"list", image_list},       Verb{"inspect", image_inspect},
-                               Verb{"history", image_history}, Verb{"tree", image_tree},
-                               Verb{"tag", image_tag},         Verb{"rm", image_remove},
-                               Verb{"prune", image_prune},     Verb{"verify", image_verify}};
+    constexpr std::array verbs{
+        Verb{"load", image_load},       Verb{"import", image_import}, Verb{"pull", image_pull},
+        Verb{"push", image_push},       Verb{"list", image_list},     Verb{"inspect", image_inspect},
+        Verb{"history", image_history}, Verb{"tree", image_tree},     Verb{"tag", image_tag},
+        Verb{"rm", image_remove},       Verb{"prune", image_prune},   Verb{"verify", image_verify}};
     for (const Verb& verb : verbs)
         if (verb.name == options.verb)
             return verb.run(options);

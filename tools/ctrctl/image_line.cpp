@@ -21,7 +21,32 @@ void add_bringing(CLI::App& verb, ImageOptions& options) {
     add_json(verb, options.json);
 }
 
+/// What speaks with a registry.
+template <class Options> void add_registry(CLI::App& verb, Options& options) {
+    verb.add_option("--authfile", options.auth_file, "user names and passwords; the usual auth.json files if not given")
+        ->option_text("FILE");
+    verb.add_option("--cert-dir", options.certificate_folder,
+                    "certificates for the registry; those in certs.d if not given")
+        ->option_text("DIR");
+    verb.add_flag("--tls-verify", options.tls_verify,
+                  "whether a registry must prove who it is; as registries.conf says if not given")
+        ->check(CLI::IsMember({"true", "false"}))
+        ->option_text("[=true|false]");
+}
+
 } // namespace
+
+void add_login_verbs(CLI::App& app, LoginOptions& options) {
+    CLI::App& login = *app.add_subcommand("login", "Log in to a registry: try a password, and keep it");
+    login.add_option("REGISTRY", options.registry, "HOST[:PORT]")->required();
+    login.add_option("-u,--user,--username", options.user, "user name; asked for on the terminal if not given");
+    login.add_flag("--password-stdin", options.password_stdin, "read the password from stdin");
+    add_registry(login, options);
+    CLI::App& logout = *app.add_subcommand("logout", "Forget the password for a registry");
+    logout.add_option("REGISTRY", options.registry, "HOST[:PORT]")->required();
+    logout.add_option("--authfile", options.auth_file, "where it is; the usual auth.json if not given")
+        ->option_text("FILE");
+}
 
 void add_image_verbs(CLI::App& image, ImageOptions& options) {
     const auto add = [&](const char* name, const char* help) -> CLI::App& {
@@ -30,6 +55,22 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
         return verb;
     };
     image.require_subcommand(1);
+
+    CLI::App& pull = add("pull", "Bring images from registries; what is there already is not fetched");
+    pull.add_option("NAME", options.names, "[REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]")->required();
+    pull.add_flag("-q,--quiet", options.quiet, "no progress on the terminal");
+    pull.add_option("--signature-policy", options.policy_file,
+                    "which images may come; policy.json in /etc/containers if not given")
+        ->option_text("FILE");
+    add_registry(pull, options);
+    add_bringing(pull, options);
+
+    CLI::App& push = add("push", "Send an image to a registry; what is there already is not sent");
+    push.add_option("IMAGE", options.name, "name or digest")->required();
+    push.add_option("DEST", options.output, "REGISTRY[:PORT]/NAME[:TAG]; the image's own name if not given");
+    push.add_flag("-q,--quiet", options.quiet, "no progress on the terminal");
+    add_registry(push, options);
+    add_json(push, options.json);
 
     CLI::App& load = add("load", "Take images out of an OCI layout (folder or tar) or an archive of 'docker save'");
     load.add_option("FILE", options.file, "file or folder; - for stdin")->required();

@@ -11,5 +11,7 @@ namespace ctrd::ctl {
 
 /// The verbs below `image`; each writes what it is given into `options`.
 void add_image_verbs(CLI::App& image, ImageOptions& options);
+/// `login` and `logout`.
+void add_login_verbs(CLI::App& app, LoginOptions& options);
 
 } // namespace ctrd::ctl

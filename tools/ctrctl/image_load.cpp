@@ -1,53 +1,17 @@
 // load and import: the worker takes the image apart, we hold the store's lock and show how far it is.
 #include "config/syntax.hpp"
 #include "ctrd/base/file.hpp"
+#include "tools/ctrctl/image_bring.hpp"
 #include "tools/ctrctl/image_progress.hpp"
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/image_worker.hpp"
 #include "tools/ctrctl/output.hpp"
 
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cmath>
-
 namespace ctrd::ctl {
 namespace {
-
-Result<std::uint64_t> parse_size(const std::string& text) {
-    const auto wrong = bad_input("'" + text + "' is not a size", "write bytes, or for example 512M or 64G");
-    constexpr std::string_view units = "KMGT";
-    std::string_view digits = text;
-    unsigned shift = 0;
-    if (const auto unit = digits.empty() ? std::string_view::npos : units.find(digits.back());
-        unit != std::string_view::npos) {
-        shift = 10 * (static_cast<unsigned>(unit) + 1);
-        digits.remove_suffix(1);
-    }
-    const auto value = config::parse_decimal(digits, UINT64_MAX >> shift);
-    return value && *value > 0 ? Result<std::uint64_t>{*value << shift} : fail(wrong);
-}
-
-Result<image::Platform> parse_platform(const std::string& text) {
-    if (text.empty())
-        return image::host_platform();
-    std::array<std::string, 3> parts;
-    std::size_t count = 0;
-    for (std::size_t begin = 0; begin <= text.size() && count < 3; ++count) {
-        const std::size_t end = std::min(text.find('/', begin), text.size());
-        parts[count] = text.substr(begin, end - begin);
-        begin = end + 1;
-    }
-    if (count < 2 || parts[0].empty() || parts[1].empty() || std::ranges::count(text, '/') > 2)
-        return fail(bad_input("'" + text + "' is not a platform", "for example linux/amd64 or linux/arm/v7"));
-    return image::Platform{parts[0], parts[1], parts[2]};
-}
 
 Result<imaging::Request> request_for(const ImageOptions& options) {
     imaging::Request request;
@@ -56,7 +20,7 @@ Result<imaging::Request> request_for(const ImageOptions& options) {
     request.load.wanted = options.wanted;
     request.load.replace = options.replace;
     request.load.source = options.file == "-" ? "stdin" : options.file;
-    request.load.platform = TRY(parse_platform(options.platform));
+    request.load.platform = TRY(wanted_platform(options.platform));
     if (!options.name.empty())
         TRY(image::tag_name(options.name));
     if (!options.max_layer_size.empty())
@@ -82,15 +46,6 @@ Result<UniqueFd> open_input(const std::string& path) {
     return input;
 }
 
-int show_loaded(const std::vector<image::Tag>& tags, Json json) {
-    if (json != Json::off)
-        return print(json_text({{"tags", imaging::to_json(tags)}}, json));
-    std::string text;
-    for (const image::Tag& tag : tags)
-        text += printable(tag.name) + "@" + tag.manifest.text() + "\n";
-    return print(text);
-}
-
 int bring(const ImageOptions& options) {
     if (auto good = check_assignments(options.environment); !good)
         return report(good.error());
@@ -109,12 +64,12 @@ int bring(const ImageOptions& options) {
     const Json json = json_of(options.json);
     auto tags = [&] {
         ProgressView view{json};
-        return run_image_worker(*request, store->root(), input->get(),
+        return run_image_worker(*request, *store, input->get(),
                                 [&](const image::Progress& progress) { view.show(progress); });
     }();
     if (!tags)
-        return report(exit_failure, std::move(tags).context("'" + printable(options.file) + "'").error());
-    return show_loaded(*tags, json);
+        return report_brought(std::move(tags).context("'" + printable(options.file) + "'").error());
+    return show_brought(*tags, json);
 }
 
 } // namespace

@@ -60,7 +60,8 @@ std::string progress_line(const image::Progress& progress, unsigned width) {
     return width > 0 ? text.substr(0, width - 1) : text;
 }
 
-ProgressView::ProgressView(Json json) : json_{json}, terminal_{json == Json::off && ::isatty(STDERR_FILENO) == 1} {}
+ProgressView::ProgressView(Json json, bool quiet)
+    : json_{json}, terminal_{json == Json::off && !quiet && ::isatty(STDERR_FILENO) == 1} {}
 
 ProgressView::~ProgressView() {
     if (terminal_ && drawn_ > 0)

@@ -9,7 +9,7 @@ namespace ctrd::ctl {
 /// On stderr where that is a terminal; JSON lines on stdout where `json` is asked for; else nothing.
 class ProgressView {
 public:
-    explicit ProgressView(Json json);
+    explicit ProgressView(Json json, bool quiet = false);
     ~ProgressView();
     ProgressView(const ProgressView&) = delete;
     ProgressView& operator=(const ProgressView&) = delete;

@@ -1,5 +1,6 @@
 // list, inspect, history, tree. All that comes from an image is made printable: it may want to steer the terminal.
 #include "tools/ctrctl/image_progress.hpp"
+#include "tools/ctrctl/image_pull.hpp"
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/output.hpp"
 
@@ -31,11 +32,8 @@ std::uint64_t size_of(const image::Image& image) {
 }
 
 json summary(const image::Tag& tag, const Result<image::Image>& image) {
-    json one{{"name", tag.name},
-             {"digest", tag.manifest.text()},
-             {"index", nullptr},
-             {"source", tag.source},
-             {"since", time_text(tag.since)}};
+    json one{{"name", tag.name},   {"digest", tag.manifest.text()}, {"index", nullptr}, {"source", tag.source},
+             {"trust", tag.trust}, {"since", time_text(tag.since)}};
     if (tag.index)
         one["index"] = tag.index->text();
     if (image) {
@@ -83,7 +81,7 @@ struct Chosen {
 };
 
 Result<Chosen> choose_image(const image::Store& store, const std::string& name) {
-    image::Tag tag = TRY(image::find_image(store, name));
+    image::Tag tag = TRY(find_stored_image(store, name));
     image::Image image = TRY(store.load(tag.manifest));
     return Chosen{std::move(tag), std::move(image)};
 }
@@ -132,7 +130,7 @@ int image_list(const ImageOptions& options) {
     if (options.quiet)
         return print(names);
     if (tags->empty())
-        return print("no images are stored; 'ctrctl image load' brings one\n");
+        return print("no images are stored; 'ctrctl image pull' or 'load' brings one\n");
     return print(table.render(look_of_stdout()));
 }
 

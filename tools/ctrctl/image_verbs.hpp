@@ -1,4 +1,5 @@
-// The verbs of `ctrctl image`, by file: image_load.cpp brings, image_show.cpp shows, image_keep.cpp names and removes.
+// The verbs of `ctrctl image`, by file: image_load.cpp and image_pull.cpp bring, image_push.cpp sends, image_show.cpp
+// shows, image_keep.cpp names and removes.
 #pragma once
 
 #include "ctrd/image/store.hpp"
@@ -9,6 +10,8 @@ namespace ctrd::ctl {
 
 int image_load(const ImageOptions& options);
 int image_import(const ImageOptions& options);
+int image_pull(const ImageOptions& options);
+int image_push(const ImageOptions& options);
 int image_list(const ImageOptions& options);
 int image_inspect(const ImageOptions& options);
 int image_history(const ImageOptions& options);

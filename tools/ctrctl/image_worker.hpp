@@ -2,11 +2,13 @@
 #pragma once
 
 #include "ctrd/image/worker_protocol.hpp"
+#include "tools/ctrctl/helper.hpp"
 
 namespace ctrd::ctl {
 
-/// Runs it for one request; progress comes as it goes. The store's lock is the caller's.
-Result<std::vector<image::Tag>> run_image_worker(const imaging::Request& request, int store, int input,
+/// Runs it for one request; progress comes as it goes. The store's lock is the caller's. When a signal asks us to end
+/// (EINTR) it has been killed, and what it had begun is away.
+Result<std::vector<image::Tag>> run_image_worker(const imaging::Request& request, const image::Store& store, int input,
                                                  const image::ProgressSink& progress);
 
 } // namespace ctrd::ctl

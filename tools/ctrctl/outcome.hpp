@@ -19,6 +19,7 @@ enum Exit : int {
     exit_internal = 125, // ctrd or ctr-oci could not do its part
     exit_cannot_execute = 126,
     exit_not_found = 127,
+    exit_interrupted = 130,
 };
 
 /// An error and the exit code that it ends ctrctl with.

@@ -135,12 +135,22 @@ struct ImageOptions {
     std::vector<std::string> names{};
     std::string file{}, name{}, wanted{}, platform{}, output{};
     std::string store{}, max_layer_size{};
-    std::string user{}, directory{}; // of import, as the next two
+    std::string auth_file{}, certificate_folder{}, policy_file{}, tls_verify{}; // of pull and push
+    std::string user{}, directory{};                                            // of import, as the next two
     std::vector<std::string> environment{}, command{};
     std::string json{"off"};
     bool quiet{false}, replace{false}, dry_run{false};
 };
 int image(const ImageOptions& options);
+
+/// login and logout.
+struct LoginOptions {
+    std::string verb{};
+    std::string registry{}, user{};
+    std::string auth_file{}, certificate_folder{}, tls_verify{};
+    bool password_stdin{false};
+};
+int log_in_or_out(const LoginOptions& options);
 
 /// What --help and --version print.
 struct Answer {
@@ -150,6 +160,6 @@ struct Answer {
 /// One command line, understood.
 using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions,
                              CpOptions, UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions,
-                             RemoveOptions, CheckOptions, ApplyOptions, TimingOptions, ImageOptions>;
+                             RemoveOptions, CheckOptions, ApplyOptions, TimingOptions, ImageOptions, LoginOptions>;
 
 } // namespace ctrd::ctl

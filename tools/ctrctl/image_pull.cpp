@@ -1,0 +1,148 @@
+#include "tools/ctrctl/image_pull.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/registry/wire.hpp"
+#include "tools/ctrctl/image_bring.hpp"
+#include "tools/ctrctl/image_progress.hpp"
+#include "tools/ctrctl/image_verbs.hpp"
+#include "tools/ctrctl/image_worker.hpp"
+
+#include <sys/socket.h>
+
+#include <cstdlib>
+
+namespace ctrd::ctl {
+namespace {
+
+constexpr const char* system_policy = "/etc/containers/policy.json";
+
+/// As containers-policy.json(5) has it: the user's own before the system's.
+Result<image::Policy> load_policy(const std::string& file) {
+    if (!file.empty())
+        return image::Policy::parse(TRY(read_file(file)), file);
+    std::vector<std::string> files{system_policy};
+    if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/')
+        files.insert(files.begin(), std::string{home} + "/.config/containers/policy.json");
+    for (const std::string& path : files) {
+        const auto text = read_file(path);
+        if (text)
+            return image::Policy::parse(*text, path);
+        if (text.error().code != std::errc::no_such_file_or_directory)
+            return fail(text.error());
+    }
+    return image::Policy::permissive();
+}
+
+Result<std::vector<image::PullCandidate>> candidates(const registry::FetchSettings& settings,
+                                                     const std::string& policy_file) {
+    const image::Policy policy = TRY(load_policy(policy_file));
+    std::vector<image::PullCandidate> result;
+    for (registry::Reference& reference : TRY(settings.registries.candidates(settings.reference))) {
+        image::PullCandidate one{std::move(reference)};
+        one.requirements = policy.for_registry(one.reference, one.scope);
+        TRY_VOID(image::read_keys(one.requirements));
+        result.push_back(std::move(one));
+    }
+    return result;
+}
+
+Result<imaging::Request> request_for(const registry::FetchSettings& settings, const PullOptions& options) {
+    imaging::Request request;
+    request.verb = "pull";
+    request.candidates = TRY(candidates(settings, options.policy_file));
+    request.load.platform = TRY(wanted_platform(options.platform));
+    if (options.max_layer_size > 0)
+        request.load.options.limits.bytes = options.max_layer_size;
+    return request;
+}
+
+/// Of a process that could not even begin: its own words are better than those of who waited for it.
+std::optional<Error> complaint(const Helper& fetcher) {
+    const auto message = receive_fds(fetcher.socket(), imaging::max_message, MSG_DONTWAIT);
+    if (!message || message->data.empty())
+        return std::nullopt;
+    const auto json = image::parse_json(message->data, imaging::max_message);
+    if (!json || !json->contains("error"))
+        return std::nullopt;
+    return imaging::error_from((*json)["error"]);
+}
+
+} // namespace
+
+std::optional<bool> tls_wish(const std::string& text) {
+    return text.empty() ? std::nullopt : std::optional{text == "true"};
+}
+
+Result<image::Tag> pull_image(const image::Store& store, const std::string& name, const PullOptions& options,
+                              const image::ProgressSink& progress) {
+    const auto reference = TRY(image::parse_reference(name));
+    const auto settings = TRY(registry::gather_settings(
+        reference, {options.auth_file, options.certificate_folder, options.verify_tls}, false));
+    const auto request = TRY(request_for(settings, options));
+    const UniqueFd lock = TRY(store.lock_shared());
+    const UniqueFd text = TRY(make_memfd("settings", registry::to_text(settings)));
+    SocketPair channel = TRY(make_socket_pair());
+    Helper fetcher = TRY(Helper::start("ctr-fetch"));
+    const int fds[] = {text.get(), channel.theirs.get()};
+    TRY_VOID(fetcher.send({{"verb", "pull"}}, fds).context("'ctr-fetch'"));
+    channel.theirs = UniqueFd{};
+    auto tags = run_image_worker(request, store, channel.ours.get(), progress);
+    if (!tags && tags.error().code == std::errc::operation_canceled) {
+        auto said = complaint(fetcher);
+        return fail(said ? *std::move(said) : Error{std::errc::io_error, tags.error().message, tags.error().hint});
+    }
+    if (!tags)
+        return fail(std::move(tags).error());
+    if (tags->size() != 1)
+        return fail(bad_input("the image worker's answer is not valid"));
+    return tags->front();
+}
+
+Result<image::Tag> find_stored_image(const image::Store& store, const std::string& name) {
+    auto found = image::find_image(store, name);
+    const auto reference = image::parse_reference(name);
+    if (found || !reference || !reference->is_short())
+        return found;
+    const auto conf = TRY(registry::load_registries(registry::RegistriesPaths::from_environment()));
+    const auto completed = conf.candidates(*reference);
+    if (!completed)
+        return found;
+    for (const auto& one : *completed)
+        if (auto stored = image::find_image(store, one.text()))
+            return stored;
+    return found;
+}
+
+int image_pull(const ImageOptions& options) {
+    PullOptions pull{options.platform,    0,
+                     options.auth_file,   options.certificate_folder,
+                     options.policy_file, tls_wish(options.tls_verify)};
+    if (!options.max_layer_size.empty()) {
+        const auto size = parse_size(options.max_layer_size);
+        if (!size)
+            return report(exit_bad_input, size.error());
+        pull.max_layer_size = *size;
+    }
+    if (const auto platform = wanted_platform(options.platform); !platform)
+        return report(exit_bad_input, platform.error());
+    for (const std::string& name : options.names)
+        if (const auto reference = image::parse_reference(name); !reference)
+            return report(exit_bad_input, reference.error());
+    const auto store = open_store(options, true);
+    if (!store)
+        return report(store.error());
+    const Json json = json_of(options.json);
+    std::vector<image::Tag> tags;
+    for (const std::string& name : options.names) {
+        auto tag = [&] {
+            ProgressView view{json, options.quiet};
+            return pull_image(*store, name, pull, [&](const image::Progress& one) { view.show(one); });
+        }();
+        if (!tag)
+            return report_brought(std::move(tag).context("'" + printable(name) + "'").error());
+        tags.push_back(*std::move(tag));
+    }
+    return show_brought(tags, json);
+}
+
+} // namespace ctrd::ctl
