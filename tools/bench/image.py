@@ -34,7 +34,7 @@ def sha(path):
 def fill_layer(path, size, seed):
     """Files as programs have them: most small, a few large, and compressible to about 40 %."""
     chance = random.Random(seed)
-    pool = [chance.randbytes(48) for _ in range(4096)]
+    pool = [chance.randbytes(48) for _ in range(700)]
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
         number = 0
         while size > 0:
