@@ -105,6 +105,15 @@ void Machines::add(Machine machine) {
     register_machine(started);
 }
 
+void Machines::remove(const std::string& name) {
+    const BusMessage message = named_call(bus_, "UnregisterMachine", name);
+    if (!message)
+        return;
+    sd_bus_message_set_expect_reply(message.get(), 0);
+    sd_bus_message_set_auto_start(message.get(), 0);
+    [[maybe_unused]] const int r = sd_bus_send(bus_, message.get(), nullptr); // without it machined finds out by itself
+}
+
 void Machines::register_machine(Addition& addition) {
     const Machine& machine = addition.machine;
     BusMessage message = new_call(bus_, manager_path, manager, "RegisterMachine");

@@ -31,8 +31,12 @@ public:
     Machines& operator=(const Machines&) = delete;
 
     /// Registers it, unless it is already; one of that name with another leader, which a quick restart may leave, is
-    /// replaced if it is ours. machined removes a machine by itself when its unit has stopped.
+    /// replaced if it is ours.
     void add(Machine machine);
+
+    /// To be called as soon as its unit stops, not when it has: a machined that finds a machine's unit stopped asks for
+    /// its stop once more, and meanwhile that unit may have been started again. Nobody waits for the answer.
+    void remove(const std::string& name);
 
 private:
     struct Addition;

@@ -44,6 +44,12 @@ struct FlushAndClose {
 };
 using Bus = std::unique_ptr<sd_bus, FlushAndClose>;
 
+/// What machined was told of.
+struct Registration {
+    pid_t leader{0};
+    bool done{false}; // else it is on its way, or somebody else has a machine of that name
+};
+
 class Daemon {
 public:
     Daemon(EventLoop event, Bus bus) : event_{std::move(event)}, bus_{std::move(bus)} {}
@@ -95,7 +101,7 @@ private:
     Standby standby_{event_.get(), units_, [this](const auto& name) { return executions_.any_in(name); }};
     Actions actions_{registry_, units_, authority_, executions_, callers_};
     std::vector<systemd::BusSlot> objects_{};
-    std::map<std::string, pid_t> registered_{}; // container -> leader that machined was told of
+    std::map<std::string, Registration> registered_{}; // by container
     Result<void> failure_{};
     bool announcing_{false}; // from the moment when the first picture is complete
     bool machined_missed_{false};
@@ -271,21 +277,28 @@ void Daemon::register_machine(const Container& container) {
     const pid_t leader = leader_of(container.unit);
     const std::string_view state = state_of(container.unit);
     if (!is_up(container.unit) || leader == 0) {
-        registered_.erase(container.name);
+        const auto known = registered_.extract(container.name);
+        if (known && known.mapped().done)
+            machines_.remove(container.name);
         if (state == "stopped" || state == "failed") // while it starts, its socket may be here already
             shells_.remove(container.name);
         return;
     }
-    if (const auto [at, fresh] = registered_.try_emplace(container.name, leader); !fresh && at->second == leader)
+    if (registered_[container.name].leader == leader)
         return;
-    registered_[container.name] = leader;
+    registered_[container.name] = {leader, false};
     machines_.add(
         {container.name, container.unit.invocation, leader, container.declared ? container.declared->root : ""});
 }
 
 void Daemon::on_machine(const systemd::Machine& machine, const Result<void>& registered) {
-    if (registered || leader_of(registry_.unit(machine.name)) != machine.leader)
+    const auto at = registered_.find(machine.name);
+    if (at == registered_.end() || at->second.leader != machine.leader)
         return; // it has ended by now: no wonder that machined did not find it
+    if (registered) {
+        at->second.done = true;
+        return;
+    }
     if (registered.error().code == std::errc::no_such_device_or_address) {
         if (!machined_missed_)
             log_info("systemd-machined is not installed: machinectl will not show the containers");
