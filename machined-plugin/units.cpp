@@ -289,9 +289,9 @@ int Units::on_job_removed(sd_bus_message* signal, void* userdata, sd_bus_error*)
     return 0;
 }
 
-void Units::queue_job(const char* method, const std::string& container, JobEnd end) {
+void Units::queue_job(const char* method, const std::string& container, JobEnd end, const char* mode) {
     BusMessage message = new_call(manager_path, manager, method);
-    if (message && sd_bus_message_append(message.get(), "ss", unit_of(container).c_str(), "replace") < 0)
+    if (message && sd_bus_message_append(message.get(), "ss", unit_of(container).c_str(), mode) < 0)
         message.reset();
     call(std::move(message), "unit '" + unit_of(container) + "'",
          [this, end = std::move(end)](sd_bus_message* reply, const Error* error) {

@@ -53,6 +53,14 @@ public:
     void start(const std::string& container, JobEnd end) { queue_job("StartUnit", container, std::move(end)); }
     void stop(const std::string& container, JobEnd end) { queue_job("StopUnit", container, std::move(end)); }
     void restart(const std::string& container, JobEnd end) { queue_job("RestartUnit", container, std::move(end)); }
+    // Nobody has asked for these two: they fail where a job waits that somebody did ask for, and start nothing that was
+    // stopped meanwhile.
+    void stop_unasked(const std::string& container, JobEnd end) {
+        queue_job("StopUnit", container, std::move(end), "fail");
+    }
+    void restart_unasked(const std::string& container, JobEnd end) {
+        queue_job("TryRestartUnit", container, std::move(end), "fail");
+    }
 
     /// A signal to every process of the unit.
     void kill_all(const std::string& container, int signal, Done done);
@@ -73,7 +81,7 @@ private:
     void call(BusMessage message, std::string doing, OnReply on_reply);
     BusMessage new_call(const char* path, const char* interface, const char* member);
     void set_frozen(const char* method, const std::string& container, Done done);
-    void queue_job(const char* method, const std::string& container, JobEnd end);
+    void queue_job(const char* method, const std::string& container, JobEnd end, const char* mode = "replace");
     void look_at_all();
     void on_all(sd_bus_message* reply);
     void look_at(const std::string& container);

@@ -301,12 +301,12 @@ void Standby::end_run(Watch& watch, bool renew) {
             at->second->warn(job.error());
         at->second->stopping = false;
         wake(*at->second);
-        check(*at->second);
+        look_again_later(*at->second);
     };
     if (watch.policy.mode != "stopped" || renew)
-        units_.restart(watch.name, end);
+        units_.restart_unasked(watch.name, end);
     else
-        units_.stop(watch.name, end);
+        units_.stop_unasked(watch.name, end);
 }
 
 void Standby::fall_asleep(Watch& watch) {
