@@ -220,7 +220,7 @@ void Daemon::on_units_loaded(Result<void> loaded) {
         return;
     }
     for (const auto& [name, container] : registry_.containers())
-        standby_.look_at(container);
+        standby_.recover(container);
     sd_notifyf(0, "READY=1\nSTATUS=%zu containers, answering the binds of %zu", registry_.containers().size(),
                binds_.size());
 }

@@ -65,6 +65,12 @@ void reclaim(const std::string& cgroup) {
         log_debug(written.error().message);
 }
 
+/// What is not known counts as one: nobody must be left with a server that sleeps.
+bool has_clients(const activation::RunRecord& record) {
+    const auto open = activation::open_connections(record);
+    return !open || open->accepted > 0;
+}
+
 bool is_gone(const Error& error) {
     return error.code == std::errc::no_such_file_or_directory || error.code == std::errc::no_such_device;
 }
@@ -122,6 +128,19 @@ void Standby::look_at(const Container& container) {
         begin(container);
 }
 
+void Standby::recover(const Container& container) {
+    look_at(container);
+    if (watches_.contains(container.name) || activation::is_stop_marked(container.name))
+        return;
+    const auto record = activation::read_record(container.name);
+    if (!record || record->leader == 0)
+        return;
+    const auto frozen = activation::is_frozen(record->cgroup);
+    auto thawed = frozen && *frozen ? activation::thaw(record->cgroup) : Result<void>{};
+    if (!thawed && !is_gone(thawed.error()))
+        log_warning(std::move(thawed).context("container '" + container.name + "'").error());
+}
+
 void Standby::begin(const Container& container) {
     if (phase_of(container.name) == "frozen" && container.declared->standby->mode != "frozen")
         wake(container.name);
@@ -135,11 +154,14 @@ void Standby::begin(const Container& container) {
     watch.policy = *container.declared->standby;
     watch.record = std::move(*record);
     watch.birth = birth_of(watch.record);
-    if (watch.record.phase == "created")
-        return; // ctr-run waits for its connection, and will tell us
     const auto frozen = activation::is_frozen(watch.record.cgroup);
     if (!frozen)
         return watch.warn(frozen.error());
+    if (watch.record.phase == "created") { // ctr-run waits for its connection, and will tell us
+        if (*frozen)
+            wake(watch);
+        return;
+    }
     // A stop that was prepared and never asked for: its ctrd was killed in between.
     if (activation::is_stop_marked(watch.name)) {
         if (container.unit.job != 0) {
@@ -147,7 +169,9 @@ void Standby::begin(const Container& container) {
             return;
         }
         wake(watch);
-    } else if (*frozen && watch.policy.mode == "frozen") {
+    } else if (*frozen && (watch.policy.mode != "frozen" || has_clients(watch.record))) {
+        wake(watch); // its ctrd was killed just when it let interrupted calls start again, or before its second look
+    } else if (*frozen) {
         watch.asleep = true;
         if (auto waits = await_connection(watch); !waits) {
             watch.warn(waits.error());

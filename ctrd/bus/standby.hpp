@@ -29,6 +29,10 @@ public:
     /// After any change of its unit or its declaration, and when it has begun to run.
     void look_at(const Container& container);
 
+    /// The first look of this ctrd. Whatever the last one, killed at any point, has left frozen without a reason that
+    /// still holds runs again, also in a container that has no standby.
+    void recover(const Container& container);
+
     /// A frozen one is to run for another while.
     void wake(const std::string& name);
 

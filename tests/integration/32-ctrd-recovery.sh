@@ -94,6 +94,12 @@ check "ctrd starts again" systemctl start ctrd.service
 check_equal "a bind that waited while ctrd was stopped is answered" hello "$(page)"
 check_equal "it watches the listener out of the unit's own store" 1 "$(listeners "$(ctrd_pid)")"
 
+# To let a call start again that its predecessor had taken, ctrd freezes the container for a moment, and may be killed then.
+systemctl kill --kill-whom=main -s STOP ctrd.service
+echo 1 > /sys/fs/cgroup/machine.slice/ctr@web.service/payload/cgroup.freeze
+kill_ctrd
+check_equal "what a killed ctrd left frozen is thawed" hello "$(page)"
+
 # In the middle of a start: systemd goes on with it, and whoever asks again joins it.
 cat > $folder/slow.toml << 'TOML'
 rootfs = "/srv/tree"

@@ -2,6 +2,7 @@
 """standby = "created" and "frozen": what waits, who wakes it, and that no connection is lost while ctrd is killed."""
 import os
 import random
+import socket
 import sys
 import time
 
@@ -118,6 +119,28 @@ for _ in range(5):
 report(len(gaps) == 5, "a connection that comes just when ctrd was killed is answered when it is back", problems)
 print("# it waited for", ", ".join(f"{gap:.0f}" for gap in gaps), "ms", flush=True)
 report(wait_for(30, lambda: is_frozen("frozen-payload")), "it is frozen again")
+
+
+def left_frozen(name):
+    """As by a ctrd that is killed just then."""
+    run("systemctl", "kill", "--kill-whom=main", "-s", "STOP", "ctrd.service")
+    with open(f"{SLICE}/ctr@{name}.service/payload/cgroup.freeze", "w") as file:
+        file.write("1")
+    run("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "ctrd.service")
+
+
+report(wait_for(60, lambda: unit("created-nginx", "StatusText").startswith("Created;")), "one that is created again")
+left_frozen("created-nginx")
+report(is_answered("created-nginx"), "created, and left frozen by a killed ctrd: it starts all the same", problems)
+left_frozen("created-nginx")
+report(is_answered("created-nginx"), "running, and left frozen: it is thawed", problems)
+with socket.create_connection(("127.0.0.1", ports["frozen-nginx"]), 60) as client:
+    client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    good = client.recv(4096).startswith(b"HTTP/1.1 200")
+    left_frozen("frozen-nginx")
+    client.sendall(HTTP)
+    report(good and client.recv(4096).startswith(b"HTTP/1.1 200"), "to be frozen, but not with somebody connected: it is thawed")
+report(wait_for(60, lambda: is_frozen("frozen-nginx")), "it is frozen when he has left")
 report("hello" in run("ctrctl", "exec", "frozen-nginx", "--", "/bin/echo", "hello"), "a command can be run in a frozen one")
 before = time.monotonic()
 run("systemctl", "stop", *(f"ctr@{name}.service" for name in names))

@@ -137,8 +137,11 @@ class Killer(threading.Thread):
 
     def run(self):
         while not self.over.wait(random.uniform(self.shortest, self.longest)):
-            with open("/sys/fs/cgroup/system.slice/ctrd.service/cgroup.procs") as file:
-                pids = file.read().split()
+            try:
+                with open("/sys/fs/cgroup/system.slice/ctrd.service/cgroup.procs") as file:
+                    pids = file.read().split()
+            except OSError:
+                continue  # it is on its way back from the last time
             for pid in pids:
                 try:
                     os.kill(int(pid), 9)
