@@ -28,7 +28,8 @@ std::vector<Stat> read_cgroup_stats(const std::string& folder);
 Result<std::vector<pid_t>> read_cgroup_processes(const std::string& folder);
 
 // The parsers, for their tests.
-std::vector<Stat> parse_flat(std::string_view text, const std::vector<std::pair<std::string_view, const char*>>& wanted);
+std::vector<Stat> parse_flat(std::string_view text,
+                             const std::vector<std::pair<std::string_view, const char*>>& wanted);
 std::vector<Stat> parse_pressure(std::string_view text, const std::string& resource);
 std::vector<Stat> parse_io(std::string_view text);
 

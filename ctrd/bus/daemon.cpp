@@ -159,33 +159,32 @@ Result<void> Daemon::add_objects() {
 }
 
 void Daemon::watch_registry() {
-    registry_.on_events({[this](const Container& container) {
-                             if (announcing_)
-                                 announce_new(bus_.get(), container);
-                             if (announcing_ && container.declared)
-                                 log_event(event_id::declared, "declared", container.name, container.declared->source,
-                                           "is declared");
-                             register_machine(container);
-                         },
-                         [this](const Container& container) {
-                             registered_.erase(container.name);
-                             actions_.changed(container);
-                             shells_.remove(container.name);
-                             if (announcing_)
-                                 announce_removed(bus_.get(), container);
-                             if (announcing_)
-                                 log_event(event_id::undeclared, "undeclared", container.name, "",
-                                           "is not declared any more");
-                         },
-                         [this](const Container& container, Change change) {
-                             if (announcing_) {
-                                 announce_change(bus_.get(), container, change);
-                                 if (change.state)
-                                     announce_state(bus_.get(), container);
-                             }
-                             register_machine(container);
-                             actions_.changed(container);
-                         }});
+    registry_.on_events(
+        {[this](const Container& container) {
+             if (announcing_)
+                 announce_new(bus_.get(), container);
+             if (announcing_ && container.declared)
+                 log_event(event_id::declared, "declared", container.name, container.declared->source, "is declared");
+             register_machine(container);
+         },
+         [this](const Container& container) {
+             registered_.erase(container.name);
+             actions_.changed(container);
+             shells_.remove(container.name);
+             if (announcing_)
+                 announce_removed(bus_.get(), container);
+             if (announcing_)
+                 log_event(event_id::undeclared, "undeclared", container.name, "", "is not declared any more");
+         },
+         [this](const Container& container, Change change) {
+             if (announcing_) {
+                 announce_change(bus_.get(), container, change);
+                 if (change.state)
+                     announce_state(bus_.get(), container);
+             }
+             register_machine(container);
+             actions_.changed(container);
+         }});
 }
 
 Result<void> Daemon::start() {
