@@ -155,12 +155,17 @@ Result<std::uint64_t> cgroup_id_of_socket(int socket) {
 }
 
 Result<void> for_each_tcp_socket(int family, std::uint16_t port, const std::function<void(const DiagSocket&)>& visit) {
+    return for_each_ip_socket(family, IPPROTO_TCP, port, visit);
+}
+
+Result<void> for_each_ip_socket(int family, int protocol, std::uint16_t port,
+                                const std::function<void(const DiagSocket&)>& visit) {
     Question question;
     question.header.nlmsg_len = sizeof question;
     question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
     question.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     question.body.sdiag_family = static_cast<std::uint8_t>(family);
-    question.body.sdiag_protocol = IPPROTO_TCP;
+    question.body.sdiag_protocol = static_cast<std::uint8_t>(protocol);
     question.body.idiag_states = every_state;
     question.body.id.idiag_sport = htons(port);
     return ask(question, [&](const nlmsghdr* message) { visit(to_socket(message)); });

@@ -19,6 +19,9 @@ struct DiagSocket {
     std::uint64_t cgroup{0}; // in which it, or the listener that it came by, was made; 0 where the kernel has none
 };
 
+/// Every socket of this family and protocol (IPPROTO_TCP, IPPROTO_UDP) on this local port, listeners too.
+Result<void> for_each_ip_socket(int family, int protocol, std::uint16_t port,
+                                const std::function<void(const DiagSocket&)>& visit);
 /// Every TCP socket of this family on this local port, listeners too.
 Result<void> for_each_tcp_socket(int family, std::uint16_t port, const std::function<void(const DiagSocket&)>& visit);
 
