@@ -190,7 +190,8 @@ void check_bound_path(const SocketSpec& socket, const ListenAddress& address, co
         return found.add(key, "'path' means nothing for a socket that is passed", "remove it");
     if (auto ok = check_absolute_path(socket.path); !ok)
         return found.add(key, "'path': " + ok.error().message, ok.error().hint);
-    if (socket.path.size() < shortest_path || socket.path.size() >= sizeof(sockaddr_un::sun_path))
+    if ((socket.path.size() < shortest_path && socket.deliver != Deliver::proxy) ||
+        socket.path.size() >= sizeof(sockaddr_un::sun_path))
         found.add(key,
                   fmt::format("'{}' can't be adopted: it must have {} to {} characters", socket.path, shortest_path,
                               sizeof(sockaddr_un::sun_path) - 1),
@@ -201,8 +202,8 @@ void check_socket(const SocketSpec& socket, const std::string& path, Findings& f
     const auto address = parse_listen(socket.listen);
     if (!address)
         return; // reported where it was read
-    if (address->kind == ListenAddress::Kind::path && socket.datagram && socket.deliver == Deliver::adopt)
-        found.add(path + ".type", "a datagram socket with a path can't be adopted: only UDP ones can",
+    if (address->kind == ListenAddress::Kind::path && socket.datagram && socket.deliver != Deliver::pass)
+        found.add(path + ".type", "a datagram socket with a path can't be adopted or proxied: only UDP ones can",
                   "write deliver = \"pass\" if the program takes sockets from systemd");
     if (!socket.path.empty())
         check_bound_path(socket, *address, path + ".path", found);
@@ -214,6 +215,18 @@ void check_socket(const SocketSpec& socket, const std::string& path, Findings& f
         found.add(path + ".name",
                   fmt::format("'{}' is not a socket's name", is_printable(socket.name) ? socket.name : "?"),
                   "use 1 to 64 letters, digits, '-', '_' and '.'");
+}
+
+/// In the host's network the proxy would connect to its own listener.
+void check_proxied(const UnitSpec& spec, const SocketSpec& socket, const std::string& path, Findings& found) {
+    const auto address = parse_listen(socket.listen);
+    if (socket.deliver != Deliver::proxy && socket.deliver != Deliver::automatic)
+        return;
+    if (spec.network == Network::host && address && address->port != 0 && address->port == socket.port)
+        found.add(
+            path + ".deliver",
+            fmt::format("port {} of the host can't be listened on by the program as well, to be proxied", socket.port),
+            "let it bind another one, and name it as 'port'; or write deliver = \"adopt\"");
 }
 
 /// Two sockets that would answer the same bind, or that the kernel would not let be side by side.
@@ -234,7 +247,8 @@ void check_socket_pair(const UnitSpec& spec, std::size_t a, std::size_t b, Findi
     if (first->kind == Kind::path || second->kind == Kind::path) {
         if (first->text == second->text)
             found.add(path + ".listen", fmt::format("'{}' is listened on twice", second->text));
-        else if (!one.path.empty() && clean_path(one.path) == clean_path(two.path))
+        else if (!one.path.empty() && one.deliver != Deliver::proxy && two.deliver != Deliver::proxy &&
+                 clean_path(one.path) == clean_path(two.path))
             found.add(
                 path + ".path",
                 fmt::format("'{}' and '{}' would both take the place of '{}'", first->text, second->text, two.path),
@@ -245,7 +259,10 @@ void check_socket_pair(const UnitSpec& spec, std::size_t a, std::size_t b, Findi
         found.add(path + ".listen",
                   fmt::format("'{}' and '{}' can't be listened on side by side", first->text, second->text),
                   "a bare port means all addresses, IPv4 and IPv6");
-    if (one.deliver == Deliver::adopt && two.deliver == Deliver::adopt && one.port == two.port && families_meet)
+    const auto adopts = [](const SocketSpec& socket) {
+        return socket.deliver == Deliver::adopt || socket.deliver == Deliver::automatic;
+    };
+    if (adopts(one) && adopts(two) && one.port == two.port && families_meet)
         found.add(
             path + ".port",
             fmt::format("'{}' and '{}' would both take the place of port {}", first->text, second->text, two.port),
@@ -259,6 +276,7 @@ void check_sockets(const UnitSpec& spec, Findings& found) {
     for (std::size_t i = 0; i < spec.sockets.size(); ++i) {
         const auto& socket = spec.sockets[i];
         check_socket(socket, fmt::format("socket.{}", i), found);
+        check_proxied(spec, socket, fmt::format("socket.{}", i), found);
         for (std::size_t j = 0; j < i; ++j)
             check_socket_pair(spec, j, i, found);
         if (const auto address = parse_listen(socket.listen))

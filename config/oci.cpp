@@ -277,11 +277,12 @@ Json standby_of(const UnitSpec& spec) {
 }
 
 void Builder::add_ctrd_key() {
+    constexpr std::array<std::string_view, 4> deliver_words{"adopt", "pass", "proxy", "auto"};
     Json sockets = Json::array();
     for (const auto& socket : spec_.sockets) {
         Json one{{"name", socket.name},
                  {"listen", socket.listen},
-                 {"deliver", socket.deliver == Deliver::adopt ? "adopt" : "pass"},
+                 {"deliver", deliver_words.at(static_cast<std::size_t>(socket.deliver))},
                  {"port", socket.port}};
         if (socket.backlog)
             one["backlog"] = *socket.backlog;

@@ -208,7 +208,7 @@ void SpecReader::mounts(const Member& m) {
 }
 
 void SpecReader::socket_key(SocketSpec& socket, const std::string& path, const Member& m) {
-    constexpr std::array<std::string_view, 2> deliver_words{"adopt", "pass"};
+    constexpr std::array<std::string_view, 4> deliver_words{"adopt", "pass", "proxy", "auto"};
     constexpr std::array<std::string_view, 2> type_words{"stream", "datagram"};
     note(path + m.key, m);
     if (m.key == "listen") {
@@ -233,10 +233,7 @@ void SpecReader::socket_key(SocketSpec& socket, const std::string& path, const M
         if (const auto index = in_.choice(m, type_words))
             socket.datagram = *index == 1;
     } else if (m.key == "deliver") {
-        if (m.value.kind == Value::Kind::string && m.value.string == "proxy")
-            in_.complain(m.value.at, "'deliver' = \"proxy\" is not in this version of ctrd",
-                         "use \"adopt\" or \"pass\"");
-        else if (const auto index = in_.choice(m, deliver_words))
+        if (const auto index = in_.choice(m, deliver_words))
             socket.deliver = static_cast<Deliver>(*index);
     } else {
         unknown("socket", m, socket_keys());

@@ -14,7 +14,8 @@ namespace ctrd::config {
 
 enum class Network { none, host };
 enum class Start { boot, connection, manual };
-enum class Deliver { adopt, pass };
+/// `automatic`: adopt, and proxy where that turns out not to work.
+enum class Deliver { adopt, pass, proxy, automatic };
 enum class MountType { bind, tmpfs };
 /// What waits while nobody connects: nothing, a container all but its program, or the program itself, stopped.
 enum class Standby { stopped, created, frozen };

@@ -49,11 +49,17 @@ std::string to_json(const Starts& starts) {
     json steps = json::array();
     for (const auto& step : starts.last_steps)
         steps.push_back({{"name", step.name}, {"us", step.took.count()}});
-    const json value{{"succeeded", starts.succeeded},     {"failed", starts.failed},
-                     {"last_failed", starts.last_failed}, {"last_ready", starts.last_ready.count()},
-                     {"bad_ends", starts.bad_ends},       {"last_bad_end", starts.last_bad_end.count()},
-                     {"times_us", std::move(times)},      {"reasons", std::move(reasons)},
-                     {"last_steps", std::move(steps)}};
+    const json value{{"succeeded", starts.succeeded},
+                     {"failed", starts.failed},
+                     {"last_failed", starts.last_failed},
+                     {"last_ready", starts.last_ready.count()},
+                     {"bad_ends", starts.bad_ends},
+                     {"last_bad_end", starts.last_bad_end.count()},
+                     {"times_us", std::move(times)},
+                     {"reasons", std::move(reasons)},
+                     {"last_steps", std::move(steps)},
+                     {"fallen_back", starts.fallen_back},
+                     {"fallen_back_config", starts.fallen_back_config}};
     return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -73,6 +79,8 @@ Result<Starts> parse_starts(std::string_view text) {
             starts.reasons.push_back({failed.at("when").get<std::uint64_t>(), failed.at("reason").get<std::string>()});
         for (const json& step : value.at("last_steps"))
             starts.last_steps.push_back({step.at("name").get<std::string>(), time_of(step.at("us"))});
+        starts.fallen_back = value.value("fallen_back", std::vector<std::string>{});
+        starts.fallen_back_config = value.value("fallen_back_config", std::uint64_t{0});
         return starts;
     } catch (const json::exception& error) {
         return fail(bad_input("not a record of starts: " + std::string{error.what()}));

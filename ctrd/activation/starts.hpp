@@ -33,6 +33,8 @@ struct Starts {
     std::vector<std::chrono::microseconds> times{}; // of the last ones that succeeded
     std::vector<FailedStart> reasons{};             // the last ones
     std::vector<StartStep> last_steps{};            // of the last one that succeeded
+    std::vector<std::string> fallen_back{};         // sockets with deliver = "auto" that are proxied
+    std::uint64_t fallen_back_config{0};            // with which that was learnt
 };
 
 Result<Starts> parse_starts(std::string_view json);

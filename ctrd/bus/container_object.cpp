@@ -1,9 +1,11 @@
 #include "ctrd/bus/container_object.hpp"
 
+#include "ctrd/activation/record.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/reply.hpp"
 #include "ctrd/bus/start_properties.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -23,13 +25,25 @@ std::string name_of(const char* path) {
 
 Actions& actions_of(void* userdata) { return *static_cast<Actions*>(userdata); }
 
+/// What "auto" has come to in this run, "auto: proxy".
+std::string delivery_of(const DeclaredSocket& socket, const std::string& container) {
+    if (socket.deliver != "auto")
+        return socket.deliver;
+    const auto record = activation::read_record(container);
+    if (!record)
+        return socket.deliver;
+    const auto at = std::ranges::find(record->sockets, socket.name, &activation::RecordedSocket::name);
+    return at == record->sockets.end() ? socket.deliver : socket.deliver + ": " + at->deliver;
+}
+
 int append_sockets(sd_bus_message* reply, const Container& container) {
     int r = sd_bus_message_open_container(reply, 'a', "(sssu)");
     if (container.declared)
         for (const auto& socket : container.declared->sockets)
             if (r >= 0)
-                r = sd_bus_message_append(reply, "(sssu)", socket.listen.c_str(), socket.deliver.c_str(),
-                                          socket.name.c_str(), socket.port);
+                r = sd_bus_message_append(reply, "(sssu)", socket.listen.c_str(),
+                                          delivery_of(socket, container.name).c_str(), socket.name.c_str(),
+                                          socket.port);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
+
 namespace ctrd::run {
 namespace {
 
@@ -29,14 +31,23 @@ json own_part(const std::string& text) {
     return json::parse(text, keep).at("ctrd");
 }
 
+Deliver delivery_of(const std::string& word) {
+    if (word == "adopt")
+        return Deliver::adopt;
+    if (word == "pass")
+        return Deliver::pass;
+    if (word == "proxy")
+        return Deliver::proxy;
+    if (word == "auto")
+        return Deliver::automatic;
+    throw std::invalid_argument("unknown delivery '" + word + "'");
+}
+
 DeclaredSocket to_socket(const json& value) {
     DeclaredSocket socket;
     socket.name = value.at("name").get<std::string>();
     socket.listen = value.at("listen").get<std::string>();
-    const auto deliver = value.at("deliver").get<std::string>();
-    if (deliver != "adopt" && deliver != "pass")
-        throw std::invalid_argument("socket '" + socket.name + "': unknown delivery '" + deliver + "'");
-    socket.deliver = deliver == "adopt" ? Deliver::adopt : Deliver::pass;
+    socket.deliver = delivery_of(value.at("deliver").get<std::string>());
     socket.port = value.value("port", std::uint16_t{0});
     if (value.contains("backlog"))
         socket.backlog = value.at("backlog").get<int>();
@@ -78,6 +89,7 @@ Result<Declared> load(const std::string& name, bool whole) {
     const std::string text = TRY(read_config(path, name));
     Declared declared = TRY(parse_declaration(text, name).context("'" + path + "'"));
     declared.folder = folder;
+    declared.stamp = std::hash<std::string>{}(text);
     if (whole)
         declared.spec = TRY(oci::parse(text).context("'" + path + "'"));
     return declared;

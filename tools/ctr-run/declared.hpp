@@ -10,7 +10,8 @@
 
 namespace ctrd::run {
 
-enum class Deliver { adopt, pass };
+/// `automatic`: adopt, and proxy where that turns out not to work.
+enum class Deliver { adopt, pass, proxy, automatic };
 
 struct DeclaredSocket {
     std::string name{};
@@ -31,6 +32,7 @@ struct Declared {
     std::chrono::milliseconds stop_timeout{10000}; // 0: none
     std::chrono::milliseconds ready_timeout{30000};
     std::vector<DeclaredSocket> sockets{};
+    std::uint64_t stamp{0};    // of the config's text: what was learnt with another one does not count
     bool waits_created{false}; // standby = "created": the program starts when somebody connects
     bool systemd{false};       // is what runs in the container
     bool init{false};          // ctr-init is PID 1, the payload its child

@@ -14,18 +14,29 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds quiet_time = 50ms;
 constexpr std::chrono::milliseconds longest_straggling = 2000ms;
 
-enum class Event { bind, ended, timeout };
+/// A socket of a program that binds late is looked for only when most have bound theirs.
+constexpr std::chrono::milliseconds look_after = 300ms;
 
-Event wait(int notify_fd, int pidfd, int timeout) {
-    std::array waiting{pollfd{notify_fd, POLLIN, 0}, pollfd{pidfd, POLLIN, 0}};
+enum class Event { bind, proxy, fallback, ended, timeout };
+
+Event wait(int notify_fd, int pidfd, int timeout, const Proxy* proxy = nullptr, const Proxy* fallback = nullptr) {
+    std::array waiting{pollfd{notify_fd, POLLIN, 0}, pollfd{pidfd, POLLIN, 0},
+                       pollfd{proxy == nullptr ? -1 : proxy->fd(), POLLIN, 0},
+                       pollfd{fallback == nullptr ? -1 : fallback->fd(), POLLIN, 0}};
     int n = -1;
     do
         n = ::poll(waiting.data(), waiting.size(), timeout);
     while (n < 0 && errno == EINTR);
     if (n == 0)
         return Event::timeout;
+    if (waiting[1].revents != 0)
+        return Event::ended;
+    if (waiting[2].revents != 0)
+        return Event::proxy;
+    if (waiting[3].revents != 0)
+        return Event::fallback;
     // Hang-up of the first: nobody is left who could bind.
-    return (waiting[0].revents & POLLIN) != 0 && waiting[1].revents == 0 ? Event::bind : Event::ended;
+    return (waiting[0].revents & POLLIN) != 0 ? Event::bind : Event::ended;
 }
 
 /// One bind that is waited for; which family it has is the payload's business.
@@ -33,7 +44,10 @@ struct Place {
     std::uint16_t port{0};
     int type{0};
     std::string path{};
-    bool operator==(const Place&) const = default;
+    std::size_t number{0}; // of a socket that has it
+    bool automatic{false};
+    bool proxied{false};
+    bool operator==(const Place& other) const { return port == other.port && type == other.type && path == other.path; }
 };
 
 Place place_of(const activation::Listener& listener) { return {listener.port, listener.type, listener.path}; }
@@ -57,10 +71,17 @@ std::string text(const std::vector<Place>& places) {
 /// else, the first that it binds.
 std::vector<Place> awaited(const Sockets& sockets) {
     std::vector<Place> places;
-    for (std::size_t i = 0; i < sockets.listeners().size(); ++i)
-        if (const Place place = place_of(sockets.listeners()[i]);
-            sockets.is_awaited(i) && std::ranges::find(places, place) == places.end())
+    for (std::size_t i = 0; i < sockets.listeners().size(); ++i) {
+        Place place = place_of(sockets.listeners()[i]);
+        place.number = sockets.number_of(i);
+        place.automatic = sockets.is_automatic(i);
+        if (sockets.is_awaited(i) && std::ranges::find(places, place) == places.end())
             places.push_back(place);
+    }
+    for (const Route& route : sockets.proxied())
+        if (!route.at_once)
+            places.push_back(
+                {route.port, route.datagram ? SOCK_DGRAM : SOCK_STREAM, route.path, route.number, false, true});
     return places;
 }
 
@@ -95,25 +116,70 @@ void BindPhase::put_back(const activation::BindRequest& request) {
     std::erase_if(mixed_, [&](const Mixed& mixed) { return mixed.listener == *index; });
 }
 
+struct BindPhase::Awaited {
+    std::vector<Place> missing;
+    bool any{false}; // nothing but ranges: one of their ports will do
+};
+
+Result<void> BindPhase::take_ready(const Proxy& proxy, Awaited& awaited) {
+    const auto number = proxy.next();
+    if (!number)
+        return fail(Error{std::errc::broken_pipe,
+                          "the proxy has ended before " + text(awaited.missing) + " was listened on",
+                          "its own message is in the journal"});
+    if (&proxy != proxy_)
+        sockets_.fall_back(*number);
+    std::erase_if(awaited.missing, [&](const Place& place) { return place.number == *number; });
+    return {};
+}
+
+/// A program may listen without a bind that we see (io_uring has its own way): the proxy looks into its network.
+Result<void> BindPhase::look_for_others(Awaited& awaited) {
+    std::vector<Route> routes;
+    for (const Place& place : awaited.missing)
+        if (place.automatic)
+            routes.push_back(sockets_.route_of(place.number));
+    if (!routes.empty())
+        fallback_ = TRY(start_proxy_(routes));
+    return {};
+}
+
 Result<void> BindPhase::await_declared(const Deadline& deadline) {
-    std::vector<Place> missing = awaited(sockets_);
-    bool any = missing.empty();
-    while (!missing.empty() || any) {
-        switch (wait(notify_fd_, pidfd_, deadline.poll_timeout())) {
+    Awaited awaited{run::awaited(sockets_), false};
+    awaited.any = awaited.missing.empty() && sockets_.any_adopted();
+    const Deadline patience{look_after};
+    bool looked = std::ranges::none_of(awaited.missing, &Place::automatic);
+    while (!awaited.missing.empty() || awaited.any) {
+        const int left = deadline.poll_timeout();
+        const int timeout = looked ? left : std::min(left, patience.poll_timeout());
+        switch (wait(notify_fd_, pidfd_, timeout, proxy_, fallback_ ? &*fallback_ : nullptr)) {
         case Event::bind:
             if (const auto index = TRY(answer_one())) {
-                std::erase(missing, place_of(sockets_.listeners()[*index]));
-                any = false;
+                std::erase(awaited.missing, place_of(sockets_.listeners()[*index]));
+                awaited.any = false;
             }
             break;
+        case Event::proxy:
+            TRY_VOID(take_ready(*proxy_, awaited));
+            break;
+        case Event::fallback:
+            TRY_VOID(take_ready(*fallback_, awaited));
+            break;
         case Event::ended:
-            return fail(Error{std::errc::no_child_process, "the payload ended before it bound " + text(missing),
+            return fail(Error{std::errc::no_child_process, "the payload ended before it bound " + text(awaited.missing),
                               "its own messages are in the journal; its exit status is the unit's"});
         case Event::timeout:
-            return fail(Error{std::errc::timed_out, "the payload did not bind " + text(missing) + " in time",
+            if (!looked) {
+                looked = true;
+                TRY_VOID(look_for_others(awaited));
+                break;
+            }
+            return fail(Error{std::errc::timed_out, "the payload did not bind " + text(awaited.missing) + " in time",
                               "is 'port' the one that it listens on? 'ready-timeout' says how long to wait"});
         }
     }
+    if (fallback_ && !sockets_.any_fallen_back())
+        fallback_->end(); // they were bound after all
     return {};
 }
 

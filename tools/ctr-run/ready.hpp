@@ -2,17 +2,26 @@
 #pragma once
 
 #include "ctrd/base/deadline.hpp"
+#include "tools/ctr-run/proxy.hpp"
 #include "tools/ctr-run/sockets.hpp"
+
+#include <functional>
 
 namespace ctrd::run {
 
 class BindPhase {
 public:
-    BindPhase(const Sockets& sockets, int notify_fd, int pidfd)
-        : sockets_{sockets}, notify_fd_{notify_fd}, pidfd_{pidfd} {}
+    using StartProxy = std::function<Result<Proxy>(std::span<const Route>)>;
 
-    /// Answers binds until every declared port was bound once. An error names the ports that were not, because the
-    /// payload ended or the deadline passed.
+    /// `notify_fd`: -1 where nothing is adopted. `proxy`: of the sockets that are proxied from the beginning, if any;
+    /// `start_proxy` starts one for those that come to it.
+    BindPhase(Sockets& sockets, int notify_fd, int pidfd, const Proxy* proxy, StartProxy start_proxy)
+        : sockets_{sockets}, notify_fd_{notify_fd}, pidfd_{pidfd}, proxy_{proxy}, start_proxy_{std::move(start_proxy)} {
+    }
+
+    /// Answers binds until every declared port was bound once, or is listened on behind its proxy. One with deliver =
+    /// "auto" that is listened on although nobody saw it bound is proxied. An error names the ports that were not,
+    /// because the payload ended or the deadline passed.
     Result<void> await_declared(const Deadline& deadline);
 
     /// Answers what follows at once, as the second of nginx's 0.0.0.0:80 and [::]:80: a start must not need ctrd.
@@ -32,9 +41,16 @@ private:
     Result<std::optional<std::size_t>> answer_one();
     void put_back(const activation::BindRequest& request);
 
-    const Sockets& sockets_;
+    struct Awaited;
+    Result<void> take_ready(const Proxy& proxy, Awaited& awaited);
+    Result<void> look_for_others(Awaited& awaited);
+
+    Sockets& sockets_;
     int notify_fd_;
     int pidfd_;
+    const Proxy* proxy_;
+    StartProxy start_proxy_;
+    std::optional<Proxy> fallback_{};
     std::vector<Mixed> mixed_;
 };
 

@@ -40,8 +40,9 @@ std::string words(const DeclaredSocket& socket) { return "socket '" + socket.nam
 Result<void> check_adoptable(const DeclaredSocket& declared, const activation::SocketFacts& facts) {
     if (facts.is_ip() || (facts.family == AF_UNIX && facts.type == SOCK_STREAM))
         return {};
-    return fail(bad_input(words(declared) + " can't be adopted: it is neither TCP, UDP nor a UNIX stream socket",
-                          "use deliver = \"pass\""));
+    return fail(
+        bad_input(words(declared) + " can't be adopted or proxied: it is neither TCP, UDP nor a UNIX stream socket",
+                  "use deliver = \"pass\""));
 }
 
 /// 0 for a socket that is not IP.
@@ -56,15 +57,22 @@ std::uint16_t tcp_port(int fd) {
 
 } // namespace
 
-Result<Sockets> Sockets::match(const std::vector<DeclaredSocket>& declared, std::vector<ListenFd> handed) {
+Result<Sockets> Sockets::match(const std::vector<DeclaredSocket>& declared, std::vector<ListenFd> handed,
+                               std::span<const std::string> fall_back) {
     Sockets sockets;
-    for (const DeclaredSocket& wanted : declared) {
+    for (DeclaredSocket wanted : declared) {
+        const bool automatic = wanted.deliver == Deliver::automatic;
+        if (automatic)
+            wanted.deliver =
+                std::ranges::find(fall_back, wanted.name) != fall_back.end() ? Deliver::proxy : Deliver::adopt;
         const auto found = find(wanted, handed);
         if (found == handed.end())
             return fail(
                 bad_input(words(wanted) + " was not handed over by the service manager",
                           "is the container's socket unit active, and was it restarted after the last change?"));
         const auto facts = TRY(activation::look_at(found->fd.get()).context(words(wanted)));
+        if (wanted.deliver == Deliver::proxy)
+            TRY_VOID(check_adoptable(wanted, facts));
         if (wanted.deliver == Deliver::adopt) {
             TRY_VOID(check_adoptable(wanted, facts));
             const bool has_path = facts.family == AF_UNIX;
@@ -73,7 +81,7 @@ Result<Sockets> Sockets::match(const std::vector<DeclaredSocket>& declared, std:
             sockets.adopted_.push_back(sockets.sockets_.size());
         }
         sockets.sockets_.push_back(
-            {wanted, std::move(found->fd), facts.inode, facts.family, facts.type == SOCK_STREAM});
+            {wanted, std::move(found->fd), facts.inode, facts.family, facts.type == SOCK_STREAM, automatic});
     }
     return sockets;
 }
@@ -140,12 +148,38 @@ void Sockets::restore_backlogs() const {
     }
 }
 
+Route Sockets::route_of(std::size_t number) const {
+    const Socket& socket = sockets_.at(number);
+    return {number,          !socket.stream,       socket.declared.of_range,
+            socket.fd.get(), socket.declared.port, socket.declared.path};
+}
+
+std::vector<Route> Sockets::proxied() const {
+    std::vector<Route> routes;
+    for (std::size_t i = 0; i < sockets_.size(); ++i)
+        if (sockets_[i].declared.deliver == Deliver::proxy)
+            routes.push_back(route_of(i));
+    return routes;
+}
+
+std::vector<std::string> Sockets::fallen_back() const {
+    std::vector<std::string> names;
+    for (const Socket& one : sockets_)
+        if (one.automatic && one.declared.deliver == Deliver::proxy)
+            names.push_back(one.declared.name);
+    return names;
+}
+
 std::vector<activation::RecordedSocket> Sockets::recorded() const {
     std::vector<activation::RecordedSocket> result;
     for (const Socket& socket : sockets_) {
         const bool adopt = socket.declared.deliver == Deliver::adopt;
-        result.push_back({socket.declared.name, adopt ? "adopt" : "pass", socket.inode, socket.family,
-                          adopt ? socket.declared.port : std::uint16_t{0},
+        const bool proxy = socket.declared.deliver == Deliver::proxy;
+        result.push_back({socket.declared.name,
+                          adopt   ? "adopt"
+                          : proxy ? "proxy"
+                                  : "pass",
+                          socket.inode, socket.family, adopt ? socket.declared.port : std::uint16_t{0},
                           socket.stream ? tcp_port(socket.fd.get()) : std::uint16_t{0},
                           socket.stream ? SOCK_STREAM : SOCK_DGRAM, adopt ? socket.declared.path : ""});
     }

@@ -8,11 +8,22 @@
 
 namespace ctrd::run {
 
+/// A socket that is proxied, or may come to it.
+struct Route {
+    std::size_t number{0}; // of the socket
+    bool datagram{false};
+    bool at_once{false}; // nobody waits for the program to listen there
+    int fd{-1};
+    std::uint16_t port{0};
+    std::string path{}; // in place of a port
+};
+
 class Sockets {
 public:
     /// Every declared socket must be among `handed`; what else is there, such as a notification descriptor of the run
-    /// before, is closed.
-    static Result<Sockets> match(const std::vector<DeclaredSocket>& declared, std::vector<activation::ListenFd> handed);
+    /// before, is closed. Of those with deliver = "auto", the ones that `fall_back` names are proxied.
+    static Result<Sockets> match(const std::vector<DeclaredSocket>& declared, std::vector<activation::ListenFd> handed,
+                                 std::span<const std::string> fall_back = {});
 
     /// No guard, no hand-over. Then sets right what an earlier payload may have done to them. The id of the cgroup in
     /// which the IP sockets were made; 0 where there are none.
@@ -34,6 +45,19 @@ public:
     /// False: READY need not wait for it.
     [[nodiscard]] bool is_awaited(std::size_t index) const { return !sockets_[adopted_[index]].declared.of_range; }
     [[nodiscard]] std::uint64_t inode_of(std::size_t index) const { return sockets_[adopted_[index]].inode; }
+    [[nodiscard]] bool is_automatic(std::size_t index) const { return sockets_[adopted_[index]].automatic; }
+    [[nodiscard]] std::size_t number_of(std::size_t index) const { return adopted_[index]; }
+
+    [[nodiscard]] std::vector<Route> proxied() const;
+    [[nodiscard]] bool any_proxied() const { return !proxied().empty(); }
+    [[nodiscard]] const std::string& name_of(std::size_t number) const { return sockets_.at(number).declared.name; }
+    /// The route of a socket that is adopted so far.
+    [[nodiscard]] Route route_of(std::size_t number) const;
+    /// From here on it is proxied.
+    void fall_back(std::size_t number) { sockets_.at(number).declared.deliver = Deliver::proxy; }
+    [[nodiscard]] std::vector<std::string> fallen_back() const;
+    [[nodiscard]] bool any_fallen_back() const { return !fallen_back().empty(); }
+
     void restore_backlogs() const; // at best: a payload that closed its listening harms itself
 
     [[nodiscard]] std::vector<activation::RecordedSocket> recorded() const;
@@ -45,6 +69,7 @@ private:
         std::uint64_t inode{0};
         int family{0};
         bool stream{false};
+        bool automatic{false}; // as declared; `declared.deliver` is what it has come to
     };
     std::vector<Socket> sockets_;
     std::vector<activation::Listener> listeners_;

@@ -7,6 +7,7 @@
 
 #include "ctrd/activation/record.hpp"
 #include "ctrd/activation/refuse.hpp"
+#include "ctrd/activation/starts.hpp"
 #include "ctrd/activation/traffic.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
@@ -73,7 +74,12 @@ private:
     Result<void> hand_over() const;
     void complete();
     void keep_times();
+    Result<Proxy> start_proxy(std::span<const Route> routes) const;
+    [[nodiscard]] bool waits_for_ports() const { return sockets_.any_adopted() || sockets_.any_proxied(); }
     void finish_binds(BindPhase& binds);
+    Result<void> await_ports(const Deadline& deadline);
+    [[nodiscard]] Result<std::vector<std::string>> fall_backs() const;
+    void note_fall_back() const;
 
     const std::string& name_;
     const Notifier& manager_;
@@ -122,7 +128,8 @@ Result<void> Start::prepare() {
     TRY_VOID(forget_stored(handed));
     declared_ = TRY(load_declared(name_));
     watch_.lap("read its configuration");
-    sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed)));
+    const auto proxied = TRY(fall_backs());
+    sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed), proxied));
     if (declared_.systemd)
         add_machine_id(declared_.spec);
     socket_cgroup_ = TRY(sockets_.make_safe("ctr@" + name_ + ".socket"));
@@ -271,7 +278,7 @@ Result<void> Start::run_payload(const Deadline& deadline) {
     notify_fd_ = container_->take_notify_fd();
     stop.wait();
     watch_.lap("its own set-up ends, exec");
-    return sockets_.any_adopted() ? Result<void>{} : tell_ready();
+    return waits_for_ports() ? Result<void>{} : tell_ready();
 }
 
 Result<void> Start::run() {
@@ -287,19 +294,72 @@ Result<void> Start::run() {
         TRY_VOID(stand_by());
     const Deadline deadline{declared_.ready_timeout};
     TRY_VOID(run_payload(deadline));
-    if (!sockets_.any_adopted()) {
-        complete();
-        keep_times();
-        return {};
-    }
-    BindPhase binds{sockets_, notify_fd_.get(), container_->pidfd()};
-    TRY_VOID(binds.await_declared(deadline));
-    watch_.lap("the program starts and binds its ports");
-    TRY_VOID(tell_ready());
+    if (waits_for_ports())
+        return await_ports(deadline);
     complete();
-    finish_binds(binds);
     keep_times();
     return {};
+}
+
+Result<void> Start::await_ports(const Deadline& deadline) {
+    const auto routes = sockets_.proxied();
+    std::optional<Proxy> proxy;
+    if (!routes.empty())
+        proxy = TRY(start_proxy(routes));
+    BindPhase binds{sockets_, notify_fd_.get(), container_->pidfd(), proxy ? &*proxy : nullptr,
+                    [this](std::span<const Route> late) { return start_proxy(late); }};
+    TRY_VOID(binds.await_declared(deadline));
+    watch_.lap("the program starts and binds its ports");
+    if (sockets_.any_fallen_back())
+        TRY_VOID(write_record("running")); // who reads it must know what has become of them
+    TRY_VOID(tell_ready());
+    complete();
+    note_fall_back();
+    if (notify_fd_)
+        finish_binds(binds);
+    keep_times();
+    return {};
+}
+
+Result<Proxy> Start::start_proxy(std::span<const Route> routes) const {
+    return Proxy::start(name_, {container_->pid(), container_->pidfd(), cgroup_->payload_folder()}, routes,
+                        declared_.ready_timeout);
+}
+
+/// Of the sockets with deliver = "auto", those that are proxied from the beginning: known from the last start of this
+/// very configuration, or because a profile with a listener of its own leaves no room for ours.
+Result<std::vector<std::string>> Start::fall_backs() const {
+    std::vector<std::string> names;
+    const auto& process = declared_.spec.seccomp;
+    const bool no_room = process && oci::notifies(*process);
+    const auto starts = activation::read_starts(name_);
+    for (const DeclaredSocket& socket : declared_.sockets) {
+        if (socket.deliver != Deliver::automatic)
+            continue;
+        const bool known = starts && starts->fallen_back_config == declared_.stamp &&
+                           std::ranges::find(starts->fallen_back, socket.name) != starts->fallen_back.end();
+        if (no_room || known)
+            names.push_back(socket.name);
+    }
+    return names;
+}
+
+void Start::note_fall_back() const {
+    auto names = sockets_.fallen_back();
+    auto starts = activation::read_starts(name_);
+    if (!starts || (starts->fallen_back == names && (names.empty() || starts->fallen_back_config == declared_.stamp)))
+        return;
+    const bool no_room = declared_.spec.seccomp && oci::notifies(*declared_.spec.seccomp);
+    for (const std::string& name : names)
+        print_warning(name_, Error{std::errc::not_supported,
+                                   "socket '" + name + "' is proxied, since it can't be adopted: " +
+                                       (no_room ? "the seccomp profile has a listener of its own"
+                                                : "the program listens on it, and no bind was seen"),
+                                   "deliver = \"proxy\" says that it shall be so"});
+    starts->fallen_back = std::move(names);
+    starts->fallen_back_config = declared_.stamp;
+    if (auto written = activation::write_starts(name_, *starts); !written)
+        print_warning(name_, written.error());
 }
 
 } // namespace

@@ -11,6 +11,8 @@ TEST_CASE("a record of starts is read back as it was written") {
     add_success(starts, {{"connect", 1500us}, {"exec", 500us}}, 7s);
     add_failure(starts, "no such program", 99);
     add_end(starts, false, 8s);
+    starts.fallen_back = {"http"};
+    starts.fallen_back_config = 0xfedc'ba98'7654'3210U;
     const auto read = parse_starts(to_json(starts));
     REQUIRE(read);
     CHECK(read->succeeded == 1);
@@ -21,6 +23,8 @@ TEST_CASE("a record of starts is read back as it was written") {
     CHECK(read->times == std::vector<microseconds>{2000us});
     CHECK(read->last_steps.at(1).name == "exec");
     CHECK(read->reasons.at(0).reason == "no such program");
+    CHECK(read->fallen_back == starts.fallen_back);
+    CHECK(read->fallen_back_config == starts.fallen_back_config);
     CHECK_FALSE(parse_starts("{}"));
     CHECK_FALSE(parse_starts(R"({"succeeded":"x"})"));
 }

@@ -46,11 +46,8 @@ TEST_CASE("exactly one of rootfs and bundle is wanted", "[config]") {
 TEST_CASE("what is not in this version is refused by name", "[config]") {
     CHECK(problems_of("image = \"debian:12\"\n") ==
           "web.toml:1:1: 'image' is not in this version of ctrd: unpack the image and name it as 'rootfs' or 'bundle'");
-    for (const auto* line : {"deliver = \"proxy\"", "accept = true"}) {
-        INFO(line);
-        CHECK_THAT(problems_of(declaration("[[socket]]\nlisten = \"80\"\n" + std::string{line} + "\n")),
-                   Catch::StartsWith("web.toml:5:") && Catch::Contains("not in this version of ctrd"));
-    }
+    CHECK_THAT(problems_of(declaration("[[socket]]\nlisten = \"80\"\naccept = true\n")),
+               Catch::StartsWith("web.toml:5:") && Catch::Contains("not in this version of ctrd"));
 }
 
 TEST_CASE("a datagram socket is adopted or passed, and stands beside a stream socket of the same port", "[config]") {
@@ -193,6 +190,21 @@ TEST_CASE("the payload's port is the one listened on unless another is named", "
     CHECK(spec.sockets[0].listen == "8080");
     CHECK(spec.sockets[1].port == 90);
     CHECK(spec.sockets[0].name == "port-8080");
+}
+
+TEST_CASE("a socket is proxied, or adopted and perhaps proxied, where it is so declared", "[config]") {
+    const auto with = [](const std::string& lines) { return problems_of(declaration(lines)); };
+    CHECK(with("[[socket]]\nlisten = \"80\"\ndeliver = \"proxy\"\n") == "");
+    CHECK(with("[[socket]]\nlisten = \"53\"\ntype = \"datagram\"\ndeliver = \"auto\"\n") == "");
+    CHECK(with("[[socket]]\nlisten = \"/run/web.sock\"\npath = \"/x\"\ndeliver = \"proxy\"\n") == "");
+    CHECK(with("[[socket]]\nlisten = \"8080\"\nport = 80\n[[socket]]\nlisten = \"8081\"\nport = 80\ndeliver = "
+               "\"proxy\"\n") == "");
+    CHECK_THAT(with("[[socket]]\nlisten = \"80\"\ndeliver = \"prox\"\n"), Catch::Contains("did you mean \"proxy\"?"));
+    CHECK_THAT(with("network = \"host\"\n[[socket]]\nlisten = \"80\"\ndeliver = \"proxy\"\n"),
+               Catch::StartsWith("web.toml:6:") && Catch::Contains("port 80 of the host"));
+    CHECK(with("network = \"host\"\n[[socket]]\nlisten = \"80\"\nport = 81\ndeliver = \"proxy\"\n") == "");
+    CHECK(oci_of(declaration("[[socket]]\nlisten = \"80\"\ndeliver = \"auto\"\n"))["ctrd"]["sockets"][0]["deliver"] ==
+          "auto");
 }
 
 TEST_CASE("a range of ports is one socket for each", "[config]") {

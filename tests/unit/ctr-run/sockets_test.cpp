@@ -100,14 +100,39 @@ TEST_CASE("a declared socket that was not handed over is an error with its name"
     CHECK(missing.error().message == "socket 'http' ('0.0.0.0:1') was not handed over by the service manager");
 }
 
+TEST_CASE("a socket with deliver = auto is adopted, or proxied where that was learnt") {
+    const auto match = [](std::span<const std::string> fall_back) {
+        auto one = bound(AF_INET, "127.0.0.1");
+        const std::string listen = "127.0.0.1:" + port_of(one);
+        std::vector<activation::ListenFd> fds;
+        fds.push_back({std::move(one), "http"});
+        return Sockets::match({{"http", listen, Deliver::automatic, 80, {}}}, std::move(fds), fall_back);
+    };
+    auto adopted = match({});
+    REQUIRE(adopted);
+    CHECK(adopted->any_adopted());
+    CHECK_FALSE(adopted->any_proxied());
+    CHECK(adopted->recorded()[0].deliver == "adopt");
+    adopted->fall_back(0); // the program listens, and no bind was seen
+    CHECK(adopted->recorded()[0].deliver == "proxy");
+    CHECK(adopted->fallen_back() == std::vector<std::string>{"http"});
+
+    const std::vector<std::string> names{"http"};
+    const auto proxied = match(names);
+    REQUIRE(proxied);
+    CHECK_FALSE(proxied->any_adopted());
+    REQUIRE(proxied->proxied().size() == 1);
+    CHECK(proxied->proxied()[0].port == 80);
+}
+
 TEST_CASE("a UNIX datagram socket can't be adopted") {
     UniqueFd fd{::socket(AF_UNIX, SOCK_DGRAM, 0)};
     std::vector<activation::ListenFd> fds;
     fds.push_back({std::move(fd), "ctl"});
     const auto refused = Sockets::match({{"ctl", "/run/x", Deliver::adopt, 0, {}, true}}, std::move(fds));
     REQUIRE_FALSE(refused);
-    CHECK(refused.error().message == "socket 'ctl' ('/run/x') can't be adopted: it is neither TCP, UDP nor a "
-                                     "UNIX stream socket");
+    CHECK(refused.error().message == "socket 'ctl' ('/run/x') can't be adopted or proxied: it is neither TCP, UDP "
+                                     "nor a UNIX stream socket");
 }
 
 } // namespace ctrd::run
