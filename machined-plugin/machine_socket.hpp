@@ -15,6 +15,11 @@ inline std::string machine_socket_path(std::string_view container) {
     return std::string{machine_socket_folder} + std::string{container};
 }
 
+/// Where machined puts what `machinectl bind` brings; nspawn's folder, and machined knows no other.
+inline std::string incoming_folder_of(std::string_view container) {
+    return "/run/systemd/nspawn/propagate/" + std::string{container};
+}
+
 /// "/run/ctrd/machines/web" -> "web"; empty for any other path.
 inline std::string container_of_machine_socket(std::string_view path) {
     return std::string{path.starts_with(machine_socket_folder) ? path.substr(machine_socket_folder.size())

@@ -10,6 +10,7 @@
 #include "ctrd/bus/container_object.hpp"
 #include "ctrd/bus/declared_watch.hpp"
 #include "ctrd/bus/handover.hpp"
+#include "ctrd/bus/leftovers.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/machine_shells.hpp"
 #include "ctrd/bus/machine_sockets.hpp"
@@ -171,6 +172,7 @@ void Daemon::watch_registry() {
              registered_.erase(container.name);
              actions_.changed(container);
              shells_.remove(container.name);
+             remove_leftovers(container.name);
              if (announcing_)
                  announce_removed(bus_.get(), container);
              if (announcing_)
@@ -218,6 +220,9 @@ void Daemon::on_units_loaded(Result<void> loaded) {
         sd_event_exit(event_.get(), 1);
         return;
     }
+    for (const auto& name : find_leftovers())
+        if (registry_.find(name) == nullptr)
+            remove_leftovers(name);
     for (const auto& [name, container] : registry_.containers())
         standby_.recover(container);
     sd_notifyf(0, "READY=1\nSTATUS=%zu containers, answering the binds of %zu", registry_.containers().size(),

@@ -15,12 +15,9 @@
 namespace ctrd::run {
 namespace {
 
-// Both are nspawn's, and machined knows no others.
-constexpr const char* propagate_folder = "/run/systemd/nspawn/propagate";
+// nspawn's, and machined knows no other.
 constexpr const char* incoming_folder = "/run/host/incoming";
 constexpr int queue_length = 128; // who floods it, out of the container, makes its own shells wait
-
-std::string incoming_of(const std::string& name) { return std::string{propagate_folder} + "/" + name; }
 
 /// Who is root in the container is who may connect.
 uid_t root_of(const std::vector<oci::IdMapping>& mappings) {
@@ -64,7 +61,7 @@ Result<UniqueFd> make_socket(const std::string& name, const oci::Spec& spec) {
 }
 
 Result<void> make_incoming(const std::string& name) {
-    const std::string path = incoming_of(name);
+    const std::string path = systemd::incoming_folder_of(name);
     if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST)
         return {};
     if (errno == ENOENT)
@@ -82,7 +79,7 @@ Result<MachineFiles> make_machine_files(const std::string& name, const oci::Spec
     }
     if (spec.uid_mappings.empty()) { // machined refuses to bind into a user namespace
         TRY_VOID(make_incoming(name));
-        files.offers.push_back({incoming_of(name), incoming_folder, true});
+        files.offers.push_back({systemd::incoming_folder_of(name), incoming_folder, true});
     }
     return files;
 }
@@ -91,7 +88,7 @@ Result<void> remove_machine_files(const std::string& name) {
     const std::string socket = systemd::machine_socket_path(name);
     if (::unlink(socket.c_str()) < 0 && errno != ENOENT)
         return fail(os_error(errno, "cannot remove '" + socket + "'"));
-    const std::string incoming = incoming_of(name);
+    const std::string incoming = systemd::incoming_folder_of(name);
     if (::rmdir(incoming.c_str()) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY)
         return fail(os_error(errno, "cannot remove '" + incoming + "'"));
     return {};
