@@ -3,6 +3,7 @@
 
 #include "config/files.hpp"
 #include "config/units.hpp"
+#include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 
 #include <fmt/format.h>
@@ -107,8 +108,10 @@ Diagnostics generate_one(const std::string& name, const SearchDirs& dirs, const 
     }
     // The config before the units: a unit that systemd knows can be started.
     auto written = compiled->config_json.empty() ? Result<void>{} : write_compiled(*compiled, out);
+    fault_point("generate-config-written");
     if (written)
         written = write_units(*compiled, out);
+    fault_point("generate-units-written");
     if (written)
         written = remember_units(*compiled, out);
     return written ? Diagnostics{}
@@ -124,6 +127,7 @@ void remove_stale(const std::vector<std::string>& declared, const OutputDirs& ou
             continue;
         std::error_code error;
         std::filesystem::remove_all(compiled_folder(out, name), error);
+        fault_point("generate-stale-removed");
         if (error)
             std::ranges::move(
                 from_error(os_error(error.value(), fmt::format("cannot remove '{}'", compiled_folder(out, name)))),

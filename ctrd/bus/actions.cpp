@@ -1,6 +1,7 @@
 #include "ctrd/bus/actions.hpp"
 
 #include "ctrd/activation/late_bind.hpp"
+#include "ctrd/base/fault.hpp"
 #include "ctrd/base/names.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/bus/reply.hpp"
@@ -93,6 +94,7 @@ int Actions::start(sd_bus_message* call, const std::string& name) {
     if (container == nullptr || !container->declared)
         return reply_no_such_container(call, name);
     return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
+        fault_point("ctrd-before-start");
         units_.start(name,
                      [this, name, kept = keep(message)](const auto& job) { answer_start(kept.get(), name, job); });
     });
@@ -102,6 +104,7 @@ int Actions::stop(sd_bus_message* call, const std::string& name) {
     if (registry_.find(name) == nullptr)
         return reply_no_such_container(call, name);
     return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
+        fault_point("ctrd-before-stop");
         units_.stop(name, [name, kept = keep(message)](const auto& job) { answer_stop(kept.get(), name, job); });
     });
 }

@@ -4,6 +4,7 @@
 #include "ctrd/activation/listen_fds.hpp"
 #include "ctrd/activation/record.hpp"
 #include "ctrd/activation/recover.hpp"
+#include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/journal.hpp"
 #include "ctrd/bus/bind_watch.hpp"
@@ -191,7 +192,9 @@ void Daemon::watch_registry() {
 
 Result<void> Daemon::start() {
     TRY_VOID(take_descriptors());
+    fault_point("ctrd-descriptors-taken");
     recover_binds();
+    fault_point("ctrd-binds-recovered");
     TRY_VOID(make_dirs(compiled_folder, 0700));
     watch_registry();
     registry_.ask_phase([this](const auto& name) { return standby_.phase_of(name); });
@@ -210,6 +213,7 @@ Result<void> Daemon::start() {
 void Daemon::on_units_loaded(Result<void> loaded) {
     if (loaded) {
         announcing_ = true;
+        fault_point("ctrd-units-loaded");
         recover_machines(); // not before it is known which containers run
         if (const int r = sd_bus_request_name(bus_.get(), bus_name, 0); r < 0)
             loaded = fail(os_error(-r, "cannot take the bus name '" + std::string{bus_name} + "'",
@@ -220,6 +224,7 @@ void Daemon::on_units_loaded(Result<void> loaded) {
         sd_event_exit(event_.get(), 1);
         return;
     }
+    fault_point("ctrd-named");
     for (const auto& name : find_leftovers())
         if (registry_.find(name) == nullptr)
             remove_leftovers(name);
@@ -236,6 +241,7 @@ void Daemon::look_at_standby(const std::string& name) {
 }
 
 void Daemon::on_handover(const HandoverMessage& message, Handover::Descriptors descriptors) {
+    fault_point("ctrd-handover-received");
     look_at_standby(message.name); // one that was only created runs now
     if (descriptors.machine)
         shells_.add(std::move(descriptors.machine));
@@ -250,6 +256,7 @@ void Daemon::store(const HandoverMessage& message, UniqueFd notify_fd) {
     const std::string state = "FDSTORE=1\nFDNAME=notify-" + message.name;
     if (const int r = sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1); r < 0)
         log_warning(os_error(-r, "container '" + message.name + "': cannot store its seccomp listener"));
+    fault_point("ctrd-listener-stored");
     binds_.add(std::move(notify_fd));
     restore_backlogs_soon(message.name);
 }
@@ -290,12 +297,14 @@ void Daemon::register_machine(const Container& container) {
     }
     if (registered_[container.name].leader == leader)
         return;
+    fault_point("ctrd-before-registering");
     registered_[container.name] = {leader, false};
     machines_.add(
         {container.name, container.unit.invocation, leader, container.declared ? container.declared->root : ""});
 }
 
 void Daemon::on_machine(const systemd::Machine& machine, const Result<void>& registered) {
+    fault_point("ctrd-registered");
     const auto at = registered_.find(machine.name);
     if (at == registered_.end() || at->second.leader != machine.leader)
         return; // it has ended by now: no wonder that machined did not find it

@@ -1,5 +1,6 @@
 #include "ctrd/bus/exec.hpp"
 
+#include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/bus/leader.hpp"
@@ -104,6 +105,7 @@ void Executions::run(sd_bus_message* call, const CallerRef& caller, const std::s
         return refuse(error_name::failed, spawned.error());
     caller->on_gone([started_one = execution.get()] { on_caller_gone(*started_one); });
     running_.insert(std::move(execution));
+    fault_point("ctrd-helper-started");
 }
 
 bool Executions::any_in(const std::string& container) const {

@@ -5,6 +5,7 @@
 #include "ctrd/activation/listener.hpp"
 #include "ctrd/activation/stop_mark.hpp"
 #include "ctrd/activation/traffic.hpp"
+#include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/bus/log.hpp"
@@ -287,6 +288,7 @@ Result<bool> Standby::has_come(const Watch& watch) const {
 Result<bool> Standby::stand_still(Watch& watch) {
     const std::string& cgroup = watch.record.cgroup;
     auto frozen = activation::freeze(cgroup, freeze_timeout);
+    fault_point("ctrd-frozen");
     // What is accepted now was so before, and what comes waits in the queue: nobody is left who could accept it.
     const auto open = frozen ? activation::open_connections(watch.record) : fail(frozen.error());
     const auto come = open ? has_come(watch) : fail(open.error());
@@ -302,6 +304,7 @@ Result<bool> Standby::stand_still(Watch& watch) {
 /// with systemd for the next start.
 void Standby::stop_losslessly(Watch& watch) {
     auto marked = activation::mark_stop(watch.name);
+    fault_point("ctrd-stop-marked");
     const auto still = marked ? stand_still(watch) : fail(marked.error());
     const bool renew = watch.policy.always_there && watch.policy.max_lifetime != 0ms &&
                        now(CLOCK_MONOTONIC) - watch.birth >= watch.policy.max_lifetime;
@@ -331,6 +334,7 @@ void Standby::end_run(Watch& watch, bool renew) {
         units_.restart_unasked(watch.name, end);
     else
         units_.stop_unasked(watch.name, end);
+    fault_point("ctrd-stop-asked");
 }
 
 void Standby::fall_asleep(Watch& watch) {

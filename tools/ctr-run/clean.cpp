@@ -7,6 +7,7 @@
 #include "ctrd/activation/starts.hpp"
 #include "ctrd/activation/stop_mark.hpp"
 #include "ctrd/activation/traffic.hpp"
+#include "ctrd/base/fault.hpp"
 #include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/machine_files.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
@@ -73,20 +74,28 @@ void pause_after_failure(const std::string& name, const std::vector<UniqueFd>& l
 } // namespace
 
 Result<void> clean(const std::string& name) {
+    fault_point("clean-begun");
     tell_ended(name);
+    fault_point("clean-end-told");
     const auto listeners = take_listeners(name);
     // What came in while it ran is not what the next start is for.
     if (const auto record = activation::read_record(name); record && record->socket_cgroup != 0) [[maybe_unused]]
         auto first = activation::take_first(record->socket_cgroup);
     pause_after_failure(name, listeners);
+    fault_point("clean-failure-counted");
     listen_again(name, listeners);
+    fault_point("clean-listening");
     auto removed = activation::remove_record(name);
+    fault_point("clean-record-removed");
     if (auto unmarked = activation::unmark_stop(name); removed)
         removed = std::move(unmarked);
+    fault_point("clean-unmarked");
     if (auto files = remove_machine_files(name); !files)
         print_warning(name, files.error());
+    fault_point("clean-files-removed");
     const UnitCgroup cgroup = TRY(unit_cgroup(name));
     TRY_VOID(remove_payload_cgroup(cgroup));
+    fault_point("clean-done");
     return removed;
 }
 

@@ -3,6 +3,7 @@
 #include "tools/ctr-run/exec.hpp"
 
 #include "config/users.hpp"
+#include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/base/rooted.hpp"
@@ -123,6 +124,7 @@ Result<int> run_until_end(const ExecRequest& request, int leader, const plan::Pr
                           const runtime::ExecOptions& options, int sigterm) {
     for (;;) {
         const auto started = TRY(runtime::exec_in(request.leader, leader, process, options, start_timeout));
+        fault_point("exec-started");
         const auto status = TRY(await_end(started, sigterm));
         if (!status)
             return 128 + SIGTERM;
@@ -147,6 +149,7 @@ Result<int> run(const std::string& name) {
     const std::string text = TRY(read_all(file.get(), largest_request).context("request"));
     const ExecRequest request = TRY(parse_exec_request(text));
     file = UniqueFd{};
+    fault_point("exec-begun");
     const UniqueFd leader = TRY(open_leader(name, request.leader, request.leader_start));
     if (!request.tty.empty()) {
         const UniqueFd root = TRY(open_root(request));

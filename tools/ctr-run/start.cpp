@@ -9,6 +9,7 @@
 #include "ctrd/activation/refuse.hpp"
 #include "ctrd/activation/starts.hpp"
 #include "ctrd/activation/traffic.hpp"
+#include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 #include "ctrd/plan/plan.hpp"
@@ -127,6 +128,7 @@ Result<void> Start::prepare() {
     auto handed = TRY(activation::listen_fds_from_environment());
     TRY_VOID(forget_stored(handed));
     declared_ = TRY(load_declared(name_));
+    fault_point("start-loaded");
     watch_.lap("read its configuration");
     const auto proxied = TRY(fall_backs());
     sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed), proxied));
@@ -134,8 +136,10 @@ Result<void> Start::prepare() {
         add_machine_id(declared_.spec);
     socket_cgroup_ = TRY(sockets_.make_safe("ctr@" + name_ + ".socket"));
     count_connections();
+    fault_point("start-sockets-guarded");
     watch_.lap("guard its sockets");
     machine_ = TRY(make_machine_files(name_, declared_.spec, declared_.machine_shell));
+    fault_point("start-machine-files-made");
     plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder, false, machine_.offers, true, {}}));
     for (const std::string& sentence :
          runtime::capabilities_not_granted(plan_.process.process, plan_.in_user_namespace))
@@ -157,6 +161,7 @@ void Start::count_connections() const {
 Result<void> Start::make_cgroup() {
     UnitCgroup cgroup = TRY(unit_cgroup(name_));
     TRY_VOID(make_payload_cgroup(cgroup));
+    fault_point("start-cgroup-made");
     cgroup_ = std::move(cgroup);
     TRY_VOID(runtime::apply_resources(cgroup_->payload_folder(), plan_.resources));
     if (!plan_.resources.devices.empty()) // else the unit's DevicePolicy= says enough
@@ -183,6 +188,7 @@ Result<void> Start::spawn() {
         options.init_args = init_arguments(declared_);
     }
     container_ = TRY(runtime::Container::spawn(plan_, options));
+    fault_point("start-cloned");
     watch_.lap("open its files, clone its first process");
     return {};
 }
@@ -220,7 +226,9 @@ Result<void> Start::tell_ready() const {
 /// what the unit was asked for, so it is ready; nothing else is needed for the rest, neither systemd nor ctrd.
 Result<void> Start::stand_by() {
     TRY_VOID(manager_.send("READY=1\nSTATUS=Created; starts when somebody connects"));
+    fault_point("start-created");
     TRY_VOID(sockets_.await_connection(container_->pidfd()));
+    fault_point("start-connected");
     watch_.restart("ctr-run, which waits, sees the connection");
     return write_record("running");
 }
@@ -267,6 +275,7 @@ void Start::finish_binds(BindPhase& binds) {
                                 " for IPv4 only, and its listening socket is an IPv6 one",
                             "some programs refuse IPv6 clients then; listen = \"0.0.0.0:PORT\" gives them IPv4 ones"});
     sockets_.restore_backlogs();
+    fault_point("start-binds-finished");
     if (auto handed = hand_over(); !handed)
         print_warning(name_, handed.error());
 }
@@ -277,6 +286,7 @@ Result<void> Start::run_payload(const Deadline& deadline) {
     TRY_VOID(container_->go(std::chrono::milliseconds{deadline.poll_timeout()}));
     notify_fd_ = container_->take_notify_fd();
     stop.wait();
+    fault_point("start-executed");
     watch_.lap("its own set-up ends, exec");
     return waits_for_ports() ? Result<void>{} : tell_ready();
 }
@@ -288,7 +298,9 @@ Result<void> Start::run() {
     // Before the payload can end: what `clean` would have removed must not be written after it.
     recorded_ = true;
     TRY_VOID(write_record(declared_.waits_created ? "created" : "running"));
+    fault_point("start-recorded");
     TRY_VOID(tell_main_pid());
+    fault_point("start-main-pid-told");
     watch_.lap("tell systemd its first process");
     if (declared_.waits_created)
         TRY_VOID(stand_by());
@@ -309,14 +321,18 @@ Result<void> Start::await_ports(const Deadline& deadline) {
     BindPhase binds{sockets_, notify_fd_.get(), container_->pidfd(), proxy ? &*proxy : nullptr,
                     [this](std::span<const Route> late) { return start_proxy(late); }};
     TRY_VOID(binds.await_declared(deadline));
+    fault_point("start-bound");
     watch_.lap("the program starts and binds its ports");
     if (sockets_.any_fallen_back())
         TRY_VOID(write_record("running")); // who reads it must know what has become of them
     TRY_VOID(tell_ready());
+    fault_point("start-ready-told");
     complete();
+    fault_point("start-completed");
     note_fall_back();
     if (notify_fd_)
         finish_binds(binds);
+    fault_point("start-handed-over");
     keep_times();
     return {};
 }

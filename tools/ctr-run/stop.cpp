@@ -7,6 +7,7 @@
 #include "ctrd/activation/record.hpp"
 #include "ctrd/activation/stop_mark.hpp"
 #include "ctrd/base/deadline.hpp"
+#include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/hearing.hpp"
 #include "ctrd/base/names.hpp"
@@ -87,10 +88,14 @@ Result<void> stop(const std::string& name) {
         return {}; // it has ended by itself
     const UnitCgroup cgroup = TRY(unit_cgroup(name));
     const auto idle = is_idle_stop(name, cgroup);
-    if (idle && *idle)
+    fault_point("stop-begun");
+    if (idle && *idle) {
+        fault_point("stop-idle");
         return runtime::kill_cgroup(cgroup.payload_folder());
+    }
     if (auto thawed = idle ? activation::thaw(cgroup.payload) : fail(idle.error()); !thawed)
         return is_gone(thawed.error()) ? Result<void>{} : thawed;
+    fault_point("stop-thawed");
     // What waits for its first connection is ours: there is no program yet that could hear anything.
     if (const auto record = activation::read_record(name); record && record->phase == "created")
         return runtime::kill_cgroup(cgroup.payload_folder());
