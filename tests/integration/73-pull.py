@@ -19,7 +19,7 @@ CONF, POLICY = HERE / "registries.conf", HERE / "policy.json"
 os.environ["REGISTRY_AUTH_FILE"] = str(AUTH)
 os.environ["CONTAINERS_REGISTRIES_CONF"] = str(CONF)
 os.environ["HOME"] = str(HERE)
-CYCLES = int(os.environ.get("CTRD_TEST_CYCLES", "50"))
+CYCLES = int(os.environ.get("CTRD_TEST_CYCLES", "10"))
 
 
 def command(verb, *words, store=STORE):
