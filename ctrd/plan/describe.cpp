@@ -25,6 +25,10 @@ struct Describe {
         return fmt::format("set the propagation of '/' to {:#x}", s.flags);
     }
     std::string operator()(const AttachRootfs& s) const { return fmt::format("attach the rootfs '{}'", s.host_path); }
+    std::string operator()(const StackRootfs& s) const {
+        return fmt::format("stack {} layers of '{}' into the rootfs, changes go to {}", s.stack.layers.size(),
+                           s.stack.store, s.stack.changes.empty() ? "a tmpfs" : "'" + s.stack.changes + "'");
+    }
     std::string operator()(const MountFs& s) const {
         return fmt::format("mount {} on '{}'{}{}", s.type, s.destination, attributes(s.attributes),
                            s.copy_up ? " and copy what is there" : "");

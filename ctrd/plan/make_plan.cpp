@@ -135,8 +135,16 @@ private:
                 bad_input("linux.rootfsPropagation: '" + spec_.rootfs_propagation + "' is not a propagation type"));
         // Whatever the rootfs wants, what we do in our copy of the host's tree must not reach the host.
         add(SetPropagation{ms_rec | ((wanted & ms_slave) != 0 || wanted == 0 ? ms_slave : ms_private)});
-        add(AttachRootfs{host_path(spec_.root_path), (wanted & ms_slave) != 0 ? ms_slave : ms_private,
-                         seen_by_hooks()});
+        const std::uint64_t own = (wanted & ms_slave) != 0 ? ms_slave : ms_private;
+        if (!host_.stack) {
+            add(AttachRootfs{host_path(spec_.root_path), own, seen_by_hooks()});
+            return {};
+        }
+        if (seen_by_hooks())
+            return fail(Error{std::errc::not_supported, "hooks: an image's rootfs is nowhere on the host for them"});
+        if (plan_.in_user_namespace)
+            return fail(Error{std::errc::not_supported, "an image's rootfs can't be stacked in a user namespace"});
+        add(StackRootfs{*host_.stack, own});
         return {};
     }
 

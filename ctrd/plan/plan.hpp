@@ -47,6 +47,20 @@ struct AttachRootfs {
     bool in_place{false};         // on host_path instead of "/": hooks expect it there
 };
 
+/// An image's layers, which all who have them share, and where one container's changes to them go.
+struct Stack {
+    std::string store{};               // host folder: the layers are in its folder "layers"
+    std::vector<std::string> layers{}; // their names, the uppermost first
+    std::string changes{};             // host folder with "upper" and "work"; empty: a tmpfs, gone with the container
+    bool fleeting{false};              // nobody asks for the changes after a crash: they are never waited for
+};
+
+/// The layers become one root file system by overlayfs, in the child's mount namespace and nowhere else.
+struct StackRootfs {
+    Stack stack{};
+    std::uint64_t propagation{0}; // as in AttachRootfs
+};
+
 /// A new instance of a file system: fsopen, fsconfig, fsmount, move_mount.
 struct MountFs {
     std::string type{};
@@ -157,9 +171,9 @@ struct PivotRoot {
 };
 
 using Step =
-    std::variant<RaiseLoopback, SetPropagation, AttachRootfs, MountFs, Remount, BindMount, KeepOutHostBus, BindCgroup,
-                 MakeDevice, MakeSymlink, AttachTerminal, AwaitRuntimeHooks, RunContainerHooks, MaskPath, ReadonlyPath,
-                 MakeFolder, ReadonlyRoot, SetHostname, SetDomainname, WriteSysctl, PivotRoot>;
+    std::variant<RaiseLoopback, SetPropagation, AttachRootfs, StackRootfs, MountFs, Remount, BindMount, KeepOutHostBus,
+                 BindCgroup, MakeDevice, MakeSymlink, AttachTerminal, AwaitRuntimeHooks, RunContainerHooks, MaskPath,
+                 ReadonlyPath, MakeFolder, ReadonlyRoot, SetHostname, SetDomainname, WriteSysctl, PivotRoot>;
 
 /// A namespace to join, just before the child is made.
 struct JoinNamespace {
@@ -210,7 +224,8 @@ struct HostFacts {
     std::vector<Offer> offers{};
     bool is_machine{false}; // systemd-machined will be told of it
     std::optional<oci::ConsoleSize>
-        console_size{}; // of the terminal in front of the container's; wins over consoleSize
+        console_size{};           // of the terminal in front of the container's; wins over consoleSize
+    std::optional<Stack> stack{}; // the rootfs is an image's, and not the spec's root.path
 };
 
 /// Pure: no system call, no clock, no environment. `spec.process` must be there.

@@ -2,6 +2,7 @@
 
 #include "ctrd/runtime/id_map.hpp"
 #include "ctrd/runtime/mount_api.hpp"
+#include "ctrd/runtime/overlay.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -57,6 +58,11 @@ struct Open {
         if (!source->is_folder)
             return fail(os_error(ENOTDIR, "cannot open the rootfs: '" + step.host_path + "'"));
         return source;
+    }
+    /// The child can only say that something is not there; which it is, we can.
+    Result<Source> operator()(const plan::StackRootfs& step) const {
+        TRY_VOID(check_stack(step.stack).context("cannot open the image's rootfs"));
+        return Source{};
     }
     Result<Source> operator()(const plan::BindMount& step) const {
         auto source = clone_tree(step.host_source, step.recursive, step.attributes);

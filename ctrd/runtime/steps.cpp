@@ -2,6 +2,7 @@
 #include "ctrd/runtime/child.hpp"
 #include "ctrd/runtime/copy_up.hpp"
 #include "ctrd/runtime/mount_api.hpp"
+#include "ctrd/runtime/overlay.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -140,9 +141,14 @@ struct Apply {
         context.root = take_tree(source, step.host_path.c_str(), true, nullptr);
         if (context.root < 0 || (!source.tree && set_propagation(context.root, step.propagation | MS_REC) < 0))
             return errno;
-        const char* place = step.in_place ? step.host_path.c_str() : "/";
-        const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
-        return ::move_mount(context.root, "", AT_FDCWD, place, flags) < 0 ? errno : 0;
+        return attach_root(step.in_place ? step.host_path.c_str() : "/");
+    }
+
+    int operator()(const plan::StackRootfs& step) const noexcept {
+        context.root = stack_layers(step.stack);
+        if (context.root < 0 || set_propagation(context.root, step.propagation | MS_REC) < 0)
+            return errno;
+        return attach_root("/");
     }
 
     int operator()(const plan::MountFs& step) const noexcept {
@@ -296,6 +302,11 @@ struct Apply {
     }
 
 private:
+    int attach_root(const char* place) const noexcept {
+        const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
+        return ::move_mount(context.root, "", AT_FDCWD, place, flags) < 0 ? errno : 0;
+    }
+
     /// What is on top of "/" is the root of whoever enters the namespace later, too.
     int change_root(bool in_place) const noexcept {
         if (in_place && ::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)

@@ -341,3 +341,31 @@ TEST_CASE("what a machine is offered comes after its mounts, and the host's bus 
     CHECK(position_of<plan::KeepOutHostBus>(*made) < position_of<plan::PivotRoot>(*made));
     CHECK(steps_of<plan::KeepOutHostBus>(*plan_of(minimal())).empty());
 }
+
+TEST_CASE("an image's layers take the place of the rootfs, and nothing else changes", "[plan]") {
+    plan::HostFacts host{.bundle = "/bundle"};
+    host.stack = plan::Stack{"/store", {"two", "one"}, "/store/containers/web/two"};
+    const auto plan = plan::make_plan(minimal(), host);
+    REQUIRE(plan.has_value());
+    CHECK(steps_of<plan::AttachRootfs>(*plan).empty());
+    const auto stacks = steps_of<plan::StackRootfs>(*plan);
+    REQUIRE(stacks.size() == 1);
+    CHECK(stacks[0].stack.layers == std::vector<std::string>{"two", "one"});
+    CHECK(stacks[0].propagation == ms_private);
+    CHECK(position_of<plan::SetPropagation>(*plan) < position_of<plan::StackRootfs>(*plan));
+    CHECK(plan->steps.size() == plan_of(minimal())->steps.size());
+    CHECK(plan::describe(plan::Step{stacks[0]}) ==
+          "stack 2 layers of '/store' into the rootfs, changes go to '/store/containers/web/two'");
+}
+
+TEST_CASE("an image can't be stacked where hooks look for it, nor in a user namespace", "[plan]") {
+    plan::HostFacts host{.bundle = "/bundle"};
+    host.stack = plan::Stack{"/store", {"one"}, ""};
+    auto hooked = minimal();
+    hooked.hooks.create_runtime.push_back({"/bin/true"});
+    CHECK_FALSE(plan::make_plan(hooked, host).has_value());
+    auto mapped = minimal();
+    mapped.namespaces.push_back({CLONE_NEWUSER, "user", ""});
+    mapped.uid_mappings = mapped.gid_mappings = {{0, 100000, 65536}};
+    CHECK_FALSE(plan::make_plan(mapped, host).has_value());
+}

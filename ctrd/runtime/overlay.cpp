@@ -1,0 +1,187 @@
+#include "ctrd/runtime/overlay.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/runtime/mount_api.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <cstring>
+
+namespace ctrd::runtime {
+namespace {
+
+constexpr int folder_flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+/// mount(2) takes one page of options: too little for the names of a hundred layers, but not for the numbers of
+/// descriptors, which are names in /proc/self/fd. This, unlike fsconfig(2)'s lowerdir+, every kernel can.
+class Options {
+public:
+    void add(const char* text) noexcept { add(text, std::strlen(text)); }
+    void add_number(int number) noexcept {
+        char digits[16];
+        const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+        add(digits, static_cast<std::size_t>(end - digits));
+    }
+    [[nodiscard]] const char* text() const noexcept { return text_.data(); }
+    [[nodiscard]] bool overflown() const noexcept { return overflown_; }
+
+private:
+    void add(const char* text, std::size_t size) noexcept {
+        overflown_ = overflown_ || used_ + size >= text_.size();
+        if (overflown_)
+            return;
+        std::memcpy(text_.data() + used_, text, size);
+        used_ += size;
+    }
+    std::array<char, 4096> text_{};
+    std::size_t used_{0};
+    bool overflown_{false};
+};
+
+/// Descriptors that are closed together, with errno as it was; they may be very many.
+class Folders {
+public:
+    Folders() = default;
+    Folders(const Folders&) = delete;
+    Folders& operator=(const Folders&) = delete;
+    ~Folders() {
+        const int err = errno;
+        while (count_ > 0)
+            ::close(fds_[--count_]);
+        errno = err;
+    }
+    /// The descriptor, which is closed with the others, or -1.
+    int keep(int fd) noexcept {
+        if (fd >= 0 && count_ == fds_.size()) {
+            ::close(fd);
+            errno = EMFILE;
+            return -1;
+        }
+        if (fd >= 0)
+            fds_[count_++] = fd;
+        return fd;
+    }
+
+private:
+    std::array<int, max_layers + 8> fds_{};
+    std::size_t count_{0};
+};
+
+/// The merged root has the attributes of the upper folder: they are to be those of the image's own, from the moment on
+/// at which the folder has its name.
+int make_upper(int folder, int lower) noexcept {
+    struct stat st {};
+    if (::fstat(lower, &st) < 0 || (::mkdirat(folder, "work", 0700) < 0 && errno != EEXIST) ||
+        (::mkdirat(folder, "new", 0700) < 0 && errno != EEXIST) ||
+        ::fchownat(folder, "new", st.st_uid, st.st_gid, 0) < 0 || ::fchmodat(folder, "new", st.st_mode & 07777, 0) < 0)
+        return -1;
+    return ::renameat(folder, "new", folder, "upper");
+}
+
+/// Overlayfs takes only folders that can be reached in its own namespace, so the tmpfs is attached, too.
+int make_fleeting_changes(const char* place, int lower) noexcept {
+    static const std::vector<plan::FsOption> no_options;
+    static const plan::MountAttributes no_attributes;
+    const int tmpfs = make_fs("tmpfs", "tmpfs", no_options, no_attributes);
+    if (tmpfs < 0 || make_upper(tmpfs, lower) == 0)
+        if (tmpfs < 0 || ::move_mount(tmpfs, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) == 0)
+            return tmpfs;
+    const int err = errno;
+    ::close(tmpfs);
+    errno = err;
+    return -1;
+}
+
+} // namespace
+
+Result<void> make_changes(const plan::Stack& stack) {
+    if (stack.changes.empty() || stack.layers.empty() ||
+        ::faccessat(AT_FDCWD, (stack.changes + "/upper").c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return {};
+    const auto slash = stack.changes.rfind('/');
+    TRY_VOID(make_dirs(stack.changes.substr(0, slash), 0700));
+    TRY_VOID(make_dirs(stack.changes, 0700));
+    const UniqueFd folder = TRY(open_at(AT_FDCWD, stack.changes, O_RDONLY | O_DIRECTORY));
+    const UniqueFd lower = TRY(open_at(AT_FDCWD, stack.store + "/layers/" + stack.layers.front(), folder_flags));
+    if (make_upper(folder.get(), lower.get()) < 0)
+        return fail(os_error(errno, "cannot make a place for changes in '" + stack.changes + "'"));
+    return {};
+}
+
+Result<void> check_stack(const plan::Stack& stack) {
+    const auto want = [](const std::string& path) -> Result<void> {
+        struct stat st {};
+        if (::lstat(path.c_str(), &st) < 0)
+            return fail(os_error(errno, "'" + path + "'"));
+        return S_ISDIR(st.st_mode) ? Result<void>{} : fail(os_error(ENOTDIR, "'" + path + "'"));
+    };
+    if (stack.layers.empty() || stack.layers.size() > max_layers)
+        return fail(bad_input("it has " + std::to_string(stack.layers.size()) + " layers, and overlayfs takes 1 to " +
+                              std::to_string(max_layers)));
+    for (const std::string& layer : stack.layers)
+        if (auto there = want(stack.store + "/layers/" + layer); !there) {
+            there.error().hint = "the image store was changed by hand, or is damaged: load or pull the image again";
+            return there;
+        }
+    for (const char* part : {"/upper", "/work"})
+        if (!stack.changes.empty())
+            TRY_VOID(want(stack.changes + part));
+    return {};
+}
+
+int stack_layers(const plan::Stack& stack) noexcept {
+    Folders folders;
+    Options options;
+    char place[PATH_MAX] = "";
+    if (stack.store.size() + sizeof "/containers" > sizeof place) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    std::memcpy(place, stack.store.data(), stack.store.size());
+    std::memcpy(place + stack.store.size(), "/containers", sizeof "/containers");
+
+    const int store = folders.keep(::open(stack.store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const int layers = store < 0 ? -1 : folders.keep(::openat(store, "layers", folder_flags));
+    // Attributes are user.overlay.*: what trusted.* a hostile layer brings means nothing. Without an index the upper
+    // folder does not remember which inodes were below it.
+    options.add("userxattr,index=off,lowerdir=");
+    int uppermost = -1;
+    for (std::size_t i = 0; i < stack.layers.size(); ++i) {
+        const int layer = layers < 0 ? -1 : folders.keep(::openat(layers, stack.layers[i].c_str(), folder_flags));
+        if (layer < 0)
+            return -1;
+        if (i == 0)
+            uppermost = layer;
+        else
+            options.add(":");
+        options.add_number(layer);
+    }
+    const int changes =
+        folders.keep(stack.changes.empty() ? make_fleeting_changes(place, uppermost)
+                                           : ::open(stack.changes.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const int upper = changes < 0 ? -1 : folders.keep(::openat(changes, "upper", folder_flags));
+    const int work = changes < 0 ? -1 : folders.keep(::openat(changes, "work", folder_flags));
+    if (upper < 0 || work < 0)
+        return -1;
+    options.add(",upperdir=");
+    options.add_number(upper);
+    options.add(",workdir=");
+    options.add_number(work);
+    if (stack.fleeting)
+        options.add(",volatile");
+    if (options.overflown()) {
+        errno = E2BIG;
+        return -1;
+    }
+    if (::chdir("/proc/self/fd") < 0 || ::mount("overlay", place, "overlay", 0, options.text()) < 0 || ::chdir("/") < 0)
+        return -1;
+    return ::open_tree(AT_FDCWD, place, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+} // namespace ctrd::runtime

@@ -1,0 +1,22 @@
+// An image's layers as one file system: overlayfs over folders that are shared with whoever else uses them.
+#pragma once
+
+#include "ctrd/plan/plan.hpp"
+
+namespace ctrd::runtime {
+
+/// The most that overlayfs stacks (OVL_MAX_STACK).
+inline constexpr std::size_t max_layers = 500;
+
+/// The folder of the changes and what overlayfs wants in it, unless it is there: changes go on where they were.
+Result<void> make_changes(const plan::Stack& stack);
+
+/// Whether all that it names is there; says what is not.
+Result<void> check_stack(const plan::Stack& stack);
+
+/// A detached mount of the stack; -1 and errno. The caller is in a mount namespace of its own from which nothing
+/// propagates: on its way the mount is attached there, over the store's folder "containers", and stays there as well.
+/// Without allocation: for the child of a start.
+int stack_layers(const plan::Stack& stack) noexcept;
+
+} // namespace ctrd::runtime
