@@ -4,6 +4,7 @@
 #include "config/config.hpp"
 #include "config/syntax.hpp"
 #include "ctrd/base/names.hpp"
+#include "ctrd/image/reference.hpp"
 
 #include <fmt/format.h>
 
@@ -39,14 +40,27 @@ void check_name(const UnitSpec& spec, Findings& found) {
         found.add("", ok.error().message, ok.error().hint);
 }
 
+/// "name[:tag][@digest]", or a digest alone.
+Result<void> check_image(const std::string& text) {
+    if (text.starts_with("sha256:") || text.starts_with("sha512:"))
+        TRY(image::Digest::parse(text));
+    else
+        TRY(image::parse_reference(text));
+    return {};
+}
+
 void check_source(const UnitSpec& spec, Findings& found) {
-    if (spec.rootfs && spec.bundle)
-        found.add("bundle", "'rootfs' and 'bundle' are both given", "leave one of them out");
-    const bool tried =
-        spec.origins.contains("rootfs") || spec.origins.contains("bundle") || spec.origins.contains("image");
-    if (!spec.rootfs && !spec.bundle && !tried)
-        found.add("", "neither 'rootfs' nor 'bundle' is given",
-                  "name the container's files, for example rootfs = \"/srv/web\"");
+    std::vector<std::string> given;
+    for (const auto& [key, value] :
+         {std::pair{"rootfs", &spec.rootfs}, {"bundle", &spec.bundle}, {"image", &spec.image}})
+        if (*value || spec.origins.contains(key))
+            given.emplace_back(key);
+    if (given.size() > 1)
+        found.add(given.back(), fmt::format("'{}' and '{}' are both given", given[0], given.back()),
+                  "leave one of them out");
+    if (given.empty())
+        found.add("", "neither 'image' nor 'rootfs' nor 'bundle' is given",
+                  "name what the container is made of, for example image = \"web:1.4\" or rootfs = \"/srv/web\"");
     if (spec.rootfs) {
         found.add_if("rootfs", check_absolute_path(*spec.rootfs));
         if (clean_path(*spec.rootfs) == "/")
@@ -54,12 +68,26 @@ void check_source(const UnitSpec& spec, Findings& found) {
     }
     if (spec.bundle)
         found.add_if("bundle", check_absolute_path(*spec.bundle));
+    if (spec.image)
+        found.add_if("image", check_image(*spec.image));
+}
+
+void check_image_keys(const UnitSpec& spec, Findings& found) {
+    if (spec.image)
+        return;
+    if (spec.entrypoint || spec.origins.contains("entrypoint"))
+        found.add("entrypoint", "'entrypoint' goes with 'image' only", "write all of it in 'command'");
+    if (spec.forgets != Volatile::no)
+        found.add("volatile", "'volatile' goes with 'image' only",
+                  "a rootfs is written to; read-only = true and tmpfs mounts leave it as it is");
 }
 
 void check_command(const UnitSpec& spec, Findings& found) {
     if (spec.rootfs && spec.command.empty() && !spec.origins.contains("command"))
         found.add("rootfs", "'command' is missing: a rootfs does not say what to run",
                   "for example command = [\"/usr/sbin/nginx\"]");
+    if (spec.entrypoint && !spec.entrypoint->empty() && spec.entrypoint->front().empty())
+        found.add("entrypoint", "the program in 'entrypoint' is an empty string");
     if (!spec.command.empty() && spec.command.front().empty())
         found.add("command", "the program in 'command' is an empty string");
     for (const auto& word : spec.command)
@@ -150,7 +178,8 @@ void check_mount(const MountSpec& mount, const std::string& path, Findings& foun
             found.add(path + ".target", fmt::format("nothing can be mounted on '{}'", target),
                       fmt::format("'{}' is the kernel's own file system", own));
     if (target == "/")
-        found.add(path + ".target", "nothing can be mounted on the container's root", "that is what 'rootfs' is for");
+        found.add(path + ".target", "nothing can be mounted on the container's root",
+                  "that is what 'image' and 'rootfs' are for");
     if (mount.type == MountType::bind) {
         if (mount.source.empty())
             found.add(path, "a bind mount needs 'source'", "the absolute path on the host, or type = \"tmpfs\"");
@@ -350,10 +379,19 @@ struct Check {
     void (*run)(const UnitSpec&, Findings&);
 };
 constexpr std::array checks{
-    Check{"name", check_name},       Check{"rootfs or bundle", check_source}, Check{"command", check_command},
-    Check{"process", check_process}, Check{"environment", check_environment}, Check{"capabilities", check_capabilities},
-    Check{"mounts", check_mounts},   Check{"sockets", check_sockets},         Check{"start and stop", check_start},
-    Check{"standby", check_standby}, Check{"seccomp", check_seccomp},         Check{"init", check_init},
+    Check{"name", check_name},
+    Check{"source", check_source},
+    Check{"command", check_command},
+    Check{"image", check_image_keys},
+    Check{"process", check_process},
+    Check{"environment", check_environment},
+    Check{"capabilities", check_capabilities},
+    Check{"mounts", check_mounts},
+    Check{"sockets", check_sockets},
+    Check{"start and stop", check_start},
+    Check{"standby", check_standby},
+    Check{"seccomp", check_seccomp},
+    Check{"init", check_init},
 };
 
 } // namespace

@@ -11,6 +11,9 @@ namespace ctrd::config {
 /// The same port on an IPv4 and an IPv6 address: the IPv6 socket must then leave IPv4 alone.
 bool needs_ipv6_only(const UnitSpec& spec);
 
+/// What systemd as PID 1 wants to be told to stop, and how long its services may take; unless it was declared.
+void set_systemd_defaults(UnitSpec& spec, bool signal_too = true);
+
 /// Every capability that Linux 6.1 has, "CAP_..." each.
 std::span<const std::string_view> all_capabilities();
 /// What a container gets when nothing is declared: Docker's and Podman's common set.

@@ -4,6 +4,7 @@
 
 #include "config/diagnostic.hpp"
 #include "config/unit_spec.hpp"
+#include "ctrd/image/store.hpp"
 
 #include <optional>
 #include <string>
@@ -52,14 +53,33 @@ Diagnostics check(const UnitSpec& spec);
 
 // --- compiling --------------------------------------------------------------------------------------------------
 
-/// What the OCI config depends on besides the spec: texts that belong to the (hostile) rootfs or bundle.
+/// The image that a spec's name was found to mean.
+struct ImageFacts {
+    image::Digest digest;              // of its manifest
+    std::vector<std::string> layers{}; // as they are named in the store, the uppermost first
+    image::Config config{};            // hostile: defaults, never a right
+};
+
+/// What the OCI config depends on besides the spec: texts that belong to the (hostile) rootfs, bundle or image.
 struct Facts {
     std::string passwd{}, group{}; // of the rootfs; empty if it has none
     std::string bundle_config{};   // the bundle's config.json
     std::string seccomp_profile{}; // the file that `seccomp` names
+    std::optional<ImageFacts> image{};
 };
-/// Reads them, bounded, through ctrd/base/rooted.hpp.
-Outcome<Facts> gather(const UnitSpec& spec);
+
+/// Where to look besides the paths that a spec names.
+struct Sources {
+    std::string store{image::default_store};
+    /// What the image's name was found to mean. Nothing: what `ctrctl apply` has pinned for this container, or else
+    /// what the name means now.
+    std::optional<image::Digest> image{};
+};
+/// Reads them, bounded, through ctrd/base/rooted.hpp. For an image somebody holds the store's lock meanwhile, and until
+/// the use is noted (ctrd/image/use.hpp).
+Outcome<Facts> gather(const UnitSpec& spec, const Sources& sources = {});
+/// "image 'web:1' is not stored", and how it gets there.
+Error no_such_image(const std::string& text);
 
 struct UnitFile {
     std::string path{}; // relative to the generator's output folder
@@ -72,22 +92,28 @@ struct UnitLink {
 struct Compiled {
     std::string name{};
     std::string config_json{};     // the OCI config with the key "ctrd"
+    std::string image_note{};      // which image it uses (image::use_text); empty: none
     std::vector<UnitFile> files{}; // ctr@NAME.socket (with sockets only), ctr@NAME.service.d/50-ctrd.conf
     std::vector<UnitLink> links{}; // *.wants/
 };
 /// Pure.
 Outcome<Compiled> compile(const UnitSpec& spec, const Facts& facts);
 /// gather() and then the pure one.
-Outcome<Compiled> compile(const UnitSpec& spec);
+Outcome<Compiled> compile(const UnitSpec& spec, const Sources& sources = {});
 
-/// An OCI config for `ctrctl run`: no units, no sockets.
-Outcome<std::string> ad_hoc_config(const UnitSpec& spec, bool terminal);
+/// An OCI config for `ctrctl run`: no units, no sockets. With an image root.path is still to be set.
+struct AdHoc {
+    std::string config_json{};
+    std::optional<ImageFacts> image{};
+};
+Outcome<AdHoc> ad_hoc(const UnitSpec& spec, bool terminal, const Sources& sources = {});
 
 // --- what is installed for systemd ------------------------------------------------------------------------------
 
 struct OutputDirs {
     std::string units{"/run/systemd/generator"};
     std::string compiled{"/run/ctrd/compiled"}; // NAME/config.json
+    std::string store{image::default_store};    // of the images
 };
 
 /// What differs between `compiled` and what is in the output folders now: call it before daemon-reload.
@@ -96,6 +122,7 @@ struct Changes {
     bool service{false}; // its unit's drop-in
     bool socket{false};  // its socket unit: made, changed or gone
     bool added{false};   // nothing was there
+    bool image{false};   // another image (`config` is true as well)
     [[nodiscard]] bool any() const { return config || service || socket || added; }
 };
 Changes compare(const Compiled& compiled, const OutputDirs& out = {});

@@ -5,6 +5,8 @@
 #include "config/syntax.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/rooted.hpp"
+#include "ctrd/image/settle.hpp"
+#include "ctrd/image/use.hpp"
 #include "ctrd/oci/parse.hpp"
 
 #include <fcntl.h>
@@ -12,6 +14,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <ranges>
+#include <span>
 
 namespace ctrd::config {
 namespace {
@@ -38,9 +42,30 @@ Result<std::string> read_database(int root, const std::string& path) {
     return text;
 }
 
+/// A file of stacked layers; empty if they have none.
+Result<std::string> read_layered(std::span<const UniqueFd> layers, const std::string& path) {
+    const std::string where = TRY(image::resolve_in_layers(layers, path));
+    const image::Found found = TRY(image::find_in_layers(layers, where));
+    if (where.empty() || found.kind == image::Found::Kind::nothing)
+        return std::string{};
+    struct stat st {};
+    if (found.kind != image::Found::Kind::other || ::fstat(found.file.get(), &st) < 0 || !S_ISREG(st.st_mode))
+        return fail(bad_input("it is not a file"));
+    const UniqueFd file = TRY(open_at(found.folder.get(), found.path.substr(found.path.rfind('/') + 1),
+                                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+    return read_all(file.get(), database_limit);
+}
+
+Result<image::Store> open_images(const std::string& path, const std::string& name) {
+    auto store = image::Store::open_existing(path);
+    if (!store && store.error().code == std::errc::no_such_file_or_directory)
+        return fail(no_such_image(name));
+    return store;
+}
+
 class Gatherer {
 public:
-    explicit Gatherer(const UnitSpec& spec) : spec_{spec} {}
+    Gatherer(const UnitSpec& spec, const Sources& sources) : spec_{spec}, sources_{sources} {}
 
     Outcome<Facts> gather() {
         std::string rootfs = spec_.rootfs.value_or("");
@@ -48,6 +73,9 @@ public:
             rootfs = read_bundle_config();
         if (!rootfs.empty())
             read_users(rootfs);
+        if (spec_.image)
+            if (auto read = read_image(*spec_.image); !read)
+                complain("image", read.error().message, read.error().hint);
         for (std::size_t i = 0; i < spec_.mounts.size(); ++i)
             if (spec_.mounts[i].type == MountType::bind && !exists(spec_.mounts[i].source))
                 complain(fmt::format("mount.{}.source", i), fmt::format("'{}' does not exist", spec_.mounts[i].source),
@@ -96,6 +124,32 @@ private:
         }
     }
 
+    Result<void> read_image(const std::string& name) {
+        const image::Store store = TRY(open_images(sources_.store, name));
+        const auto digest =
+            sources_.image ? Result<image::Digest>{*sources_.image} : image::image_of(store, spec_.name, name);
+        if (!digest && digest.error().code == std::errc::no_such_file_or_directory)
+            return fail(no_such_image(name));
+        if (!digest)
+            return fail(digest.error());
+        image::Image image = TRY(store.load(*digest).context(said(name)));
+        if (image.chain.empty())
+            return fail(bad_input(said(name) + " has no layers: there is nothing to run in it"));
+        std::vector<UniqueFd> layers;
+        ImageFacts facts{.digest = *digest};
+        for (const image::Digest& chain : image.chain | std::views::reverse) {
+            layers.push_back(TRY(store.open_layer(chain)));
+            facts.layers.push_back(image::Store::layer_name(chain));
+        }
+        facts_.passwd = TRY(read_layered(layers, "etc/passwd").context(said(name) + ": '/etc/passwd'"));
+        facts_.group = TRY(read_layered(layers, "etc/group").context(said(name) + ": '/etc/group'"));
+        facts.config = std::move(image.config);
+        facts_.image = std::move(facts);
+        return {};
+    }
+
+    static std::string said(const std::string& name) { return "image '" + name + "'"; }
+
     void read_profile() {
         auto text = read_file(*spec_.seccomp, database_limit);
         if (text)
@@ -105,15 +159,23 @@ private:
     }
 
     const UnitSpec& spec_;
+    const Sources& sources_;
     Facts facts_;
     Diagnostics problems_;
 };
 
 } // namespace
 
-Outcome<Facts> gather(const UnitSpec& spec) { return Gatherer{spec}.gather(); }
+Outcome<Facts> gather(const UnitSpec& spec, const Sources& sources) { return Gatherer{spec, sources}.gather(); }
 
-std::vector<std::string> missing_files(const UnitSpec& spec) {
+Error no_such_image(const std::string& text) {
+    return {
+        std::errc::no_such_file_or_directory, "image '" + printable(text) + "' is not stored",
+        "'ctrctl image pull " + printable(text) +
+            "' fetches it, 'ctrctl image load FILE' takes it from an archive; 'ctrctl image list' shows what is there"};
+}
+
+std::vector<std::string> missing_files(const UnitSpec& spec, const std::string& image_store) {
     std::vector<std::string> missing;
     const auto want = [&](const std::string& path, bool there) {
         if (!there)
@@ -127,6 +189,10 @@ std::vector<std::string> missing_files(const UnitSpec& spec) {
         const auto text = read_file(path, oci::max_config_size);
         if (const auto rootfs = text ? bundle_rootfs(*spec.bundle, *text) : Result<std::string>{fail(Error{})}; rootfs)
             want(*rootfs, has_entries(*rootfs));
+    }
+    if (spec.image) {
+        const auto store = image::Store::open_existing(image_store);
+        want(*spec.image, store && image::image_of(*store, spec.name, *spec.image));
     }
     for (const auto& mount : spec.mounts)
         if (mount.type == MountType::bind)

@@ -24,6 +24,7 @@ std::string compiled_folder(const OutputDirs& out, std::string_view name) {
 std::string config_file(const OutputDirs& out, std::string_view name) {
     return compiled_folder(out, name) + "/config.json";
 }
+std::string image_file(const OutputDirs& out, std::string_view name) { return compiled_folder(out, name) + "/image"; }
 /// The last good units of a container, for the day when its file has a mistake in it.
 std::string memory_file(const OutputDirs& out, std::string_view name) {
     return compiled_folder(out, name) + "/units.json";
@@ -57,10 +58,15 @@ bool holds(const std::string& path, const std::string& text) {
 Result<void> write_compiled(const Compiled& compiled, const OutputDirs& out) {
     TRY_VOID(make_dirs(out.compiled, 0700));
     TRY_VOID(make_dirs(compiled_folder(out, compiled.name), 0700));
+    // The note of the image first: what the config names is then never without one.
+    if (!compiled.image_note.empty() && !holds(image_file(out, compiled.name), compiled.image_note))
+        TRY_VOID(write_atomic(image_file(out, compiled.name), compiled.image_note, 0600));
     // An unchanged one keeps its time: `ctrctl apply` tells by it what was started before the config was written.
-    if (holds(config_file(out, compiled.name), compiled.config_json))
-        return {};
-    return write_atomic(config_file(out, compiled.name), compiled.config_json, 0600);
+    if (!holds(config_file(out, compiled.name), compiled.config_json))
+        TRY_VOID(write_atomic(config_file(out, compiled.name), compiled.config_json, 0600));
+    if (compiled.image_note.empty())
+        ::unlink(image_file(out, compiled.name).c_str());
+    return {};
 }
 
 Result<void> remember_units(const Compiled& compiled, const OutputDirs& out) {
@@ -89,17 +95,25 @@ Compiled remembered_units(const std::string& name, const OutputDirs& out) {
 }
 
 /// The container's units and, if its files are there already, its config.
-Outcome<Compiled> compile_now_or_later(const UnitSpec& spec) {
-    if (missing_files(spec).empty())
-        return compile(spec);
+Outcome<Compiled> compile_now_or_later(const UnitSpec& spec, const OutputDirs& out) {
+    if (missing_files(spec, out.store).empty())
+        return compile(spec, {.store = out.store});
     Compiled compiled{spec.name, {}};
-    add_units(spec, spec.resources, true, compiled);
+    add_units(spec, spec.resources, {.deferred = true}, compiled);
     return compiled;
+}
+
+/// Until the note of its use is written nobody may remove an image that was found.
+UniqueFd lock_images(const UnitSpec& spec, const OutputDirs& out) {
+    const auto store = spec.image ? image::Store::open_existing(out.store) : Result<image::Store>{fail(Error{})};
+    auto lock = store ? store->lock_shared() : Result<UniqueFd>{fail(Error{})};
+    return lock ? std::move(*lock) : UniqueFd{}; // no store, or one that nobody can change
 }
 
 Diagnostics generate_one(const std::string& name, const SearchDirs& dirs, const OutputDirs& out) {
     auto loaded = load(name, dirs);
-    auto compiled = loaded ? compile_now_or_later(loaded->spec) : Outcome<Compiled>{refuse(loaded.error())};
+    const UniqueFd lock = loaded ? lock_images(loaded->spec, out) : UniqueFd{};
+    auto compiled = loaded ? compile_now_or_later(loaded->spec, out) : Outcome<Compiled>{refuse(loaded.error())};
     if (!compiled) {
         auto problems = std::move(compiled.error());
         if (auto kept = write_units(remembered_units(name, out), out); !kept)
@@ -148,6 +162,8 @@ std::string drop_in(const OutputDirs& out, const std::string& name, const char* 
 
 Changes compare(const Compiled& compiled, const OutputDirs& out) {
     Changes changes;
+    const auto note = read_file(image_file(out, compiled.name));
+    changes.image = note && !compiled.image_note.empty() && *note != compiled.image_note;
     changes.added = ::access(config_file(out, compiled.name).c_str(), F_OK) < 0;
     changes.config = !holds(config_file(out, compiled.name), compiled.config_json);
     const auto socket = drop_in(out, compiled.name, "socket");
@@ -194,16 +210,22 @@ Outcome<Compiled> compile_deferred(std::string_view name, const SearchDirs& dirs
     auto loaded = load(name, dirs);
     if (!loaded)
         return refuse(std::move(loaded.error()));
-    auto compiled = compile(loaded->spec);
+    const UniqueFd lock = lock_images(loaded->spec, out);
+    auto compiled = compile_late(loaded->spec, {.store = out.store});
     if (!compiled)
         return compiled;
     Compiled without{compiled->name, {}};
-    add_units(loaded->spec, loaded->spec.resources, false, without);
+    add_units(loaded->spec, loaded->spec.resources, {}, without);
     const auto same = [](const UnitFile& a, const UnitFile& b) { return a.text == b.text; };
-    if (!std::ranges::equal(without.files, compiled->files, same))
+    if (!std::ranges::equal(without.files, compiled->files, same)) {
+        if (loaded->spec.image)
+            return refuse({{origin_of(loaded->spec, "image"),
+                            "the image runs a systemd, and the container's unit was made before the image was there",
+                            "run 'systemctl daemon-reload', or write systemd = true"}});
         return refuse({{origin_of(loaded->spec, "bundle"),
                         "the bundle sets limits, and its unit was made before the bundle was there",
                         "run 'systemctl daemon-reload', or write the limits in [resources]"}});
+    }
     if (auto written = write_compiled(*compiled, out); !written)
         return refuse(from_error(written.error()));
     return compiled;

@@ -1,6 +1,7 @@
 // Finding the files of a container and making one document of them.
 #include "config/config.hpp"
 
+#include "config/checks.hpp"
 #include "config/document.hpp"
 #include "config/files.hpp"
 #include "config/ranges.hpp"
@@ -91,16 +92,6 @@ void set_paths(UnitSpec& spec) {
     for (auto& socket : spec.sockets)
         if (socket.path.empty() && socket.listen.starts_with('/') && socket.deliver != Deliver::pass)
             socket.path = socket.listen;
-}
-
-/// What systemd as PID 1 wants to be told to stop, and how long its services may take; unless it was declared.
-void set_systemd_defaults(UnitSpec& spec) {
-    if (!runs_systemd(spec))
-        return;
-    if (!spec.origins.contains("stop-signal"))
-        spec.stop_signal = "SIGRTMIN+3";
-    if (!spec.origins.contains("stop-timeout"))
-        spec.stop_timeout_us = 90'000'000;
 }
 
 Outcome<Loaded> load_files(std::string_view name, const std::string& main, const std::vector<std::string>& folders) {
@@ -226,7 +217,8 @@ Outcome<UnitSpec> parse(std::string_view name, const std::vector<SourceFile>& fi
     expand_ranges(spec, problems);
     set_paths(spec);
     name_sockets(spec);
-    set_systemd_defaults(spec);
+    if (!spec.image || spec.systemd) // what an image runs is known later: with_image()
+        set_systemd_defaults(spec);
     std::ranges::move(check(spec), std::back_inserter(problems));
     if (!problems.empty())
         return refuse(std::move(problems));
@@ -246,6 +238,23 @@ bool runs_systemd(const UnitSpec& spec) {
     const std::string& program = spec.command.front();
     const auto base = program.substr(program.rfind('/') + 1);
     return base == "systemd" || (base == "init" && program.ends_with("/sbin/init"));
+}
+
+void set_systemd_defaults(UnitSpec& spec, bool signal_too) {
+    if (!runs_systemd(spec))
+        return;
+    if (signal_too && !spec.origins.contains("stop-signal"))
+        spec.stop_signal = "SIGRTMIN+3";
+    if (!spec.origins.contains("stop-timeout"))
+        spec.stop_timeout_us = 90'000'000;
+}
+
+const char* source_key(const UnitSpec& spec) { return spec.image ? "image" : spec.bundle ? "bundle" : "rootfs"; }
+
+const std::string& source_of(const UnitSpec& spec) {
+    static const std::string none;
+    const auto& source = spec.image ? spec.image : spec.bundle ? spec.bundle : spec.rootfs;
+    return source ? *source : none;
 }
 
 bool has_machine_shell(const UnitSpec& spec) { return spec.machine_shell.value_or(!runs_systemd(spec)); }

@@ -2,6 +2,7 @@
 
 #include "config/bundle.hpp"
 #include "config/checks.hpp"
+#include "config/image.hpp"
 #include "config/seccomp.hpp"
 #include "config/syntax.hpp"
 #include "config/users.hpp"
@@ -47,9 +48,10 @@ Json masked_paths() {
 
 Json readonly_paths() { return {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}; }
 
+/// An image's rootfs is nowhere on the host: the path is one that everybody may have in a bundle.
 Json rootfs_base(const UnitSpec& spec) {
     return {{"ociVersion", "1.0.2"},
-            {"root", {{"path", clean_path(*spec.rootfs)}}},
+            {"root", {{"path", spec.rootfs ? clean_path(*spec.rootfs) : "rootfs"}}},
             {"hostname", spec.name},
             {"mounts", default_mounts()},
             {"process", {{"cwd", "/"}, {"env", {std::string{default_path}}}}},
@@ -72,7 +74,12 @@ private:
     void complain(const std::string& key, const Error& error) {
         problems_.push_back({origin_of(spec_, key), fmt::format("'{}': {}", key, error.message), error.hint});
     }
+    void complain_of_image(const std::string& what, const Error& error) {
+        problems_.push_back({origin_of(spec_, "image"),
+                             fmt::format("image '{}': {}", *spec_.image, printable(what + error.message)), error.hint});
+    }
     void set_process();
+    void take_image_environment(Json& env) const;
     void set_user();
     void set_environment();
     void set_capabilities();
@@ -125,7 +132,11 @@ void Builder::set_user() {
     // A bundle's own user is already in ids; its HOME is what its maker put into env.
     if (!spec_.user && spec_.bundle)
         return;
-    const auto user = resolve_user(spec_.user.value_or("0"), facts_.passwd, facts_.group);
+    const bool images_own = !spec_.user && facts_.image && !facts_.image->config.user.empty();
+    const auto user =
+        resolve_user(images_own ? facts_.image->config.user : spec_.user.value_or("0"), facts_.passwd, facts_.group);
+    if (!user && images_own)
+        return complain_of_image("its user: ", user.error());
     if (!user)
         return complain("user", user.error());
     Json& to = process()["user"];
@@ -136,10 +147,19 @@ void Builder::set_user() {
     set_variable(process()["env"], "HOME", user->home, spec_.user.has_value());
 }
 
+/// In its order. One that stands there twice has its last value, as in a shell.
+void Builder::take_image_environment(Json& env) const {
+    if (!facts_.image)
+        return;
+    for (const auto& [name, value] : facts_.image->config.environment)
+        set_variable(env, name, value, true);
+}
+
 void Builder::set_environment() {
     Json& env = process()["env"];
     if (!env.is_array())
         env = Json::array();
+    take_image_environment(env);
     if (options_.terminal)
         set_variable(env, "TERM", "xterm", false);
     set_variable(env, "container", "ctrd", false); // systemd and others look at it to know that they are in one
@@ -295,15 +315,23 @@ void Builder::add_ctrd_key() {
         sockets.push_back(std::move(one));
     }
     config_["ctrd"] = {{"name", spec_.name},
-                       {"source", clean_path(spec_.rootfs ? *spec_.rootfs : *spec_.bundle)},
+                       {"source", spec_.image ? *spec_.image : clean_path(source_of(spec_))},
                        {"stop_signal", spec_.stop_signal},
                        {"machine_shell", has_machine_shell(spec_)},
                        {"ready_timeout_ms", std::max<std::uint64_t>(1, spec_.ready_timeout_us / 1000)},
                        {"sockets", std::move(sockets)}};
+    if (facts_.image) {
+        Json& image = config_["ctrd"]["image"];
+        image = {{"name", *spec_.image}, {"digest", facts_.image->digest.text()}, {"layers", facts_.image->layers}};
+        if (forgets_changes(spec_))
+            image["volatile"] = true;
+    }
     if (auto standby = standby_of(spec_); !standby.is_null())
         config_["ctrd"]["standby"] = std::move(standby);
     if (runs_systemd(spec_))
         config_["ctrd"]["systemd"] = true;
+    if (!options_.unit_signal.empty() && options_.unit_signal != spec_.stop_signal && !spec_.init)
+        config_["ctrd"]["sends_stop_signal"] = true;
     if (spec_.init)
         config_["ctrd"].update({{"init", true}, {"stop_timeout_ms", stop_timeout_ms(spec_)}});
 }
@@ -344,7 +372,7 @@ Outcome<OciResult> Builder::build() {
         add_ctrd_key();
     if (!problems_.empty())
         return refuse(std::move(problems_));
-    auto text = dump(config_, origin_of(spec_, spec_.bundle ? "bundle" : "rootfs"));
+    auto text = dump(config_, origin_of(spec_, source_key(spec_)));
     if (!text)
         return refuse(std::move(text.error()));
     result.json = *std::move(text);

@@ -7,7 +7,8 @@ namespace ctrd::config {
 
 struct OciOptions {
     bool terminal{false};
-    bool declared{true}; // with the key "ctrd", and with resources left to the unit
+    bool declared{true};       // with the key "ctrd", and with resources left to the unit
+    std::string unit_signal{}; // what systemd was told to stop it with; empty: the spec's own
 };
 struct OciResult {
     std::string json{};

@@ -16,6 +16,7 @@ namespace {
 constexpr std::array<std::string_view, 3> start_words{"boot", "connection", "manual"};
 constexpr std::array<std::string_view, 3> standby_words{"stopped", "created", "frozen"};
 constexpr std::array<std::string_view, 2> idle_stop_words{"lossless", "graceful"};
+constexpr std::array<std::string_view, 3> volatile_words{"no", "overlay", "state"};
 constexpr std::array<std::string_view, 2> network_words{"none", "host"};
 constexpr std::array<std::string_view, 2> mount_words{"bind", "tmpfs"};
 constexpr std::array<std::string_view, 6> restart_words{"no",          "on-success", "on-failure",
@@ -40,7 +41,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 30> keys;
+    static const std::array<Key, 33> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -52,11 +53,17 @@ private:
 
     void rootfs(const Member& m) { spec_.rootfs = in_.string(m); }
     void bundle(const Member& m) { spec_.bundle = in_.string(m); }
+    void image(const Member& m) { spec_.image = in_.string(m, "for example \"web:1.4\""); }
     void command(const Member& m) {
         set_plain(spec_.command, in_.strings(m));
         if (m.value.kind == Value::Kind::array && m.value.items.empty())
             in_.complain(m.value.at, "'command' is empty",
-                         "name a program, or leave the key out to run the bundle's own");
+                         "name a program, or leave the key out to run the image's or the bundle's own");
+    }
+    void entrypoint(const Member& m) { spec_.entrypoint = in_.strings(m); }
+    void forgets(const Member& m) {
+        if (const auto index = in_.choice(m, volatile_words))
+            spec_.forgets = static_cast<Volatile>(*index);
     }
     void user(const Member& m) { spec_.user = in_.scalar(m); }
     void working_directory(const Member& m) { spec_.working_directory = in_.string(m); }
@@ -111,10 +118,13 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 30> SpecReader::keys{{
+const std::array<SpecReader::Key, 33> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
+    {"image", &SpecReader::image},
     {"command", &SpecReader::command},
+    {"entrypoint", &SpecReader::entrypoint},
+    {"volatile", &SpecReader::forgets},
     {"user", &SpecReader::user},
     {"working-directory", &SpecReader::working_directory},
     {"hostname", &SpecReader::hostname},
@@ -315,8 +325,6 @@ std::span<const std::string_view> resource_keys() {
 }
 
 std::string_view refused_key(std::string_view table, std::string_view key) {
-    if (table.empty() && key == "image")
-        return "'image' is not in this version of ctrd: unpack the image and name it as 'rootfs' or 'bundle'";
     if (table == "socket" && (key == "standby" || key == "idle-timeout"))
         return key == "standby" ? "'standby' is about the whole container: write it above the first [[socket]]"
                                 : "'idle-timeout' is about the whole container: write it above the first [[socket]]";

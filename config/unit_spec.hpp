@@ -20,6 +20,9 @@ enum class MountType { bind, tmpfs };
 /// What waits while nobody connects: nothing, a container all but its program, or the program itself, stopped.
 enum class Standby { stopped, created, frozen };
 enum class IdleStop { lossless, graceful };
+/// What is forgotten of what the container writes, as systemd-nspawn's --volatile= has it: nothing, all of it, or all
+/// of it where it may write at all, which is in /var.
+enum class Volatile { no, overlay, state };
 
 /// What a [[socket]] table says.
 struct SocketSpec {
@@ -54,10 +57,13 @@ struct UnitSpec {
     static constexpr std::uint64_t infinity = UINT64_MAX;
 
     std::string name{};
-    std::optional<std::string> rootfs{}; // exactly one of the two; absolute
+    std::optional<std::string> rootfs{}; // exactly one of the three; absolute
     std::optional<std::string> bundle{};
-    std::vector<std::string> command{}; // empty: the bundle's
-    std::optional<std::string> user{};  // "name", "uid", "uid:gid", "name:group" ...
+    std::optional<std::string> image{};                   // "name[:tag][@digest]", or a digest
+    std::vector<std::string> command{};                   // empty: the bundle's or the image's
+    std::optional<std::vector<std::string>> entrypoint{}; // before the command; with an image only
+    Volatile forgets{Volatile::no};                       // with an image only
+    std::optional<std::string> user{};                    // "name", "uid", "uid:gid", "name:group" ...
     std::optional<std::string> working_directory{};
     std::optional<std::string> hostname{};
     std::map<std::string, std::string> environment{};
@@ -96,6 +102,10 @@ Start start_of(const UnitSpec& spec);
 bool runs_systemd(const UnitSpec& spec);
 /// Whether ctrd answers machined's calls for a shell: as declared, or because nobody else is there to do it.
 bool has_machine_shell(const UnitSpec& spec);
+/// What it is made of: the image's name, or the folder as it was written.
+const std::string& source_of(const UnitSpec& spec);
+/// The key that says so.
+const char* source_key(const UnitSpec& spec);
 /// Where `key` was written, else where the container's main file begins.
 Location origin_of(const UnitSpec& spec, const std::string& key);
 

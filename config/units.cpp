@@ -56,7 +56,7 @@ std::string socket_text(const UnitSpec& spec) {
 }
 
 std::string mounts_needed(const UnitSpec& spec) {
-    std::string words = unit_word(clean_path(spec.rootfs ? *spec.rootfs : *spec.bundle));
+    std::string words = unit_word(spec.image ? image::default_store : clean_path(source_of(spec)));
     for (const auto& mount : spec.mounts)
         if (mount.type == MountType::bind)
             words += " " + unit_word(clean_path(mount.source));
@@ -104,18 +104,19 @@ std::string resource_lines(const ResourceSpec& resources) {
     return text;
 }
 
-/// What the container is made of, as its journal entries name it.
-std::string source_of(const UnitSpec& spec) { return spec.rootfs ? *spec.rootfs : spec.bundle.value_or(""); }
-
-std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, bool deferred) {
+std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options) {
     std::string text =
         head(spec) + fmt::format("Description={}\nRequiresMountsFor={}\n", description(spec), mounts_needed(spec));
     if (!spec.sockets.empty())
         text += fmt::format("Requires=ctr@{0}.socket\nAfter=ctr@{0}.socket\nStartLimitBurst=500\n", spec.name);
     text += "\n[Service]\n";
-    if (deferred)
+    if (options.deferred)
         text += fmt::format("ExecStartPre={} --compile {}\n", generator_program, spec.name);
-    text += fmt::format("LogExtraFields={}\n", unit_word("CTRD_IMAGE=" + source_of(spec)));
+    // In the journal, and for 'systemctl show'. The payload's environment is its config's: this one is ctr-run's alone.
+    const std::string image = unit_word("CTRD_IMAGE=" + (options.image.empty() ? source_of(spec) : options.image));
+    text += fmt::format("LogExtraFields={}\n", image);
+    if (!options.image.empty())
+        text += fmt::format("Environment={}\n", image);
     text += fmt::format("KillSignal={}\nTimeoutStopSec={}\nTimeoutStartSec={}\n", kill_signal(spec),
                         duration_text(spec.stop_timeout_us), duration_text(spec.ready_timeout_us + ready_margin_us));
     return text + restart_lines(spec.restart) + machine_lines(spec) + resource_lines(resources);
@@ -140,10 +141,10 @@ std::string unit_word(std::string_view value) {
     return text + "\"";
 }
 
-void add_units(const UnitSpec& spec, const ResourceSpec& resources, bool deferred, Compiled& compiled) {
+void add_units(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options, Compiled& compiled) {
     const auto service = fmt::format("ctr@{}.service", spec.name);
     const auto socket = fmt::format("ctr@{}.socket", spec.name);
-    compiled.files.push_back({service + ".d/50-ctrd.conf", service_text(spec, resources, deferred)});
+    compiled.files.push_back({service + ".d/50-ctrd.conf", service_text(spec, resources, options)});
     if (!spec.sockets.empty())
         compiled.files.push_back({socket + ".d/50-ctrd.conf", socket_text(spec)});
     const auto start = start_of(spec);

@@ -1,6 +1,7 @@
 #include "ctrd/bus/container_object.hpp"
 
 #include "ctrd/activation/record.hpp"
+#include "ctrd/bus/image_properties.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/reply.hpp"
 #include "ctrd/bus/start_properties.hpp"
@@ -58,6 +59,10 @@ int append_property(sd_bus_message* reply, std::string_view property, const Cont
         return sd_bus_message_append(reply, "s", registry.phase_of(container.name).c_str());
     if (property == "Source")
         return sd_bus_message_append(reply, "s", container.declared ? container.declared->source.c_str() : "");
+    if (property == "Image")
+        return sd_bus_message_append(reply, "s", container.declared ? container.declared->image.c_str() : "");
+    if (property == "ImageDigest")
+        return sd_bus_message_append(reply, "s", image_digest_of(container).c_str());
     if (property == "Leader")
         return sd_bus_message_append(reply, "u", static_cast<std::uint32_t>(leader_of(unit)));
     if (property == "Unit")
@@ -105,6 +110,8 @@ const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("State", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Standby", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Source", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Image", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("ImageDigest", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Leader", "u", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Unit", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("CGroup", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -188,9 +195,10 @@ void announce_change(sd_bus* bus, const Container& container, Change change) {
     int r = 0;
     if (change.unit)
         r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "State", "Leader", "CGroup", "Since",
-                                           "MainStatus", "MainCode", "Standby", nullptr);
+                                           "MainStatus", "MainCode", "Standby", "ImageDigest", nullptr);
     if (r >= 0 && change.declared)
-        r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "Source", "Sockets", nullptr);
+        r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "Source", "Image", "ImageDigest", "Sockets",
+                                           nullptr);
     if (r < 0)
         log_warning(os_error(-r, "cannot announce a change of container '" + container.name + "'"));
 }

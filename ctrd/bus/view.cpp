@@ -75,6 +75,10 @@ Result<Declaration> parse_declaration(std::string_view config_json) {
         const json& own = document.at("ctrd");
         declaration.source = own.value("source", std::string{});
         declaration.root = root_of(document);
+        if (const auto image = own.find("image"); image != own.end()) {
+            declaration.image = image->at("name").get<std::string>();
+            declaration.image_digest = image->at("digest").get<std::string>();
+        }
         for (const json& socket : own.at("sockets"))
             declaration.sockets.push_back(to_socket(socket));
         if (own.contains("standby"))

@@ -35,8 +35,10 @@ struct StandbyPolicy {
 
 /// What the compiled config says that everybody may know.
 struct Declaration {
-    std::string source{}; // bundle or rootfs, as declared
-    std::string root{};   // the rootfs on the host; empty where the config has it relative
+    std::string source{}; // image, bundle or rootfs, as declared
+    std::string image{};  // the image's name; empty where it is none
+    std::string image_digest{};
+    std::string root{}; // the rootfs on the host; empty where the config has it relative
     std::vector<DeclaredSocket> sockets{};
     std::optional<StandbyPolicy> standby{};
     bool operator==(const Declaration&) const = default;

@@ -1,35 +1,17 @@
 #include "ctrd/image/gc.hpp"
 
-#include "ctrd/base/file.hpp"
+#include "ctrd/image/folder.hpp"
 #include "ctrd/image/hasher.hpp"
 #include "ctrd/image/tree_writer.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <memory>
 
 namespace ctrd::image {
 namespace {
-
-struct CloseDir {
-    void operator()(DIR* dir) const { ::closedir(dir); }
-};
-
-Result<std::vector<std::string>> names_in(int root, const std::string& path) {
-    std::vector<std::string> names;
-    const int folder = ::openat(root, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const std::unique_ptr<DIR, CloseDir> dir{folder < 0 ? nullptr : ::fdopendir(folder)};
-    if (!dir)
-        return errno == ENOENT ? Result<std::vector<std::string>>{names}
-                               : fail(os_error(errno, "cannot list '" + path + "'"));
-    while (const dirent* entry = ::readdir(dir.get()))
-        if (entry->d_name[0] != '.')
-            names.emplace_back(entry->d_name);
-    return names;
-}
 
 /// What is reached from the names and from what is in use.
 struct Reached {
@@ -56,7 +38,7 @@ Result<void> reach(const Store& store, const Digest& digest, Reached& reached) {
     return {};
 }
 
-Result<Reached> reach_all(const Store& store, const std::set<Digest>& in_use) {
+Result<Reached> reach_all(const Store& store, const Kept& kept) {
     Reached reached;
     const auto tags = TRY(store.tags());
     for (const Tag& tag : tags) {
@@ -64,22 +46,112 @@ Result<Reached> reach_all(const Store& store, const std::set<Digest>& in_use) {
         if (tag.index)
             TRY_VOID(reach(store, *tag.index, reached).context("'" + printable(tag.name) + "'"));
     }
-    for (const Digest& digest : in_use)
-        TRY_VOID(reach(store, digest, reached));
+    for (const Use& use : kept.uses)
+        TRY_VOID(reach(store, use.digest, reached).context("container '" + printable(use.container) + "'"));
     return reached;
 }
 
-/// A layer loses its name first, so that a half removed one is never taken for a layer.
-Result<void> remove_layer(const Store& store, const Workspace& workspace, const std::string& name) {
-    if (::renameat(store.root(), ("layers/" + name).c_str(), workspace.folder(), name.c_str()) < 0)
-        return fail(os_error(errno, "cannot remove layer '" + printable(name) + "'"));
-    return remove_tree(workspace.folder(), name);
-}
+/// Takes the names of what goes away; what had them is in the workspace then.
+class Sweep {
+public:
+    Sweep(const Store& store, const Workspace& workspace, bool dry_run)
+        : store_{store}, workspace_{workspace}, dry_run_{dry_run} {}
 
-std::uint64_t size_at(int root, const std::string& path) {
-    struct stat st {};
-    return ::fstatat(root, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? static_cast<std::uint64_t>(st.st_size) : 0;
-}
+    Result<void> blobs(const Reached& reached) {
+        for (const std::string algorithm : {"sha256", "sha512"}) {
+            const auto names = TRY(names_in(store_.root(), "blobs/" + algorithm));
+            for (const std::string& hex : names) {
+                const auto digest = Digest::parse(algorithm + ":" + hex);
+                if (digest && reached.blobs.contains(*digest))
+                    continue;
+                const std::string path = "blobs/" + algorithm + "/" + hex;
+                removed_.bytes += size_at(store_.root(), path);
+                if (digest)
+                    removed_.blobs.push_back(*digest);
+                TRY_VOID(take(path));
+            }
+        }
+        return {};
+    }
+
+    /// Nobody is fetching: whoever does holds the lock that we have.
+    Result<void> beginnings() {
+        const auto names = TRY(names_in(store_.root(), "partial"));
+        for (const std::string& name : names) {
+            removed_.bytes += size_at(store_.root(), "partial/" + name);
+            TRY_VOID(take("partial/" + name));
+        }
+        return {};
+    }
+
+    Result<void> layers(const Reached& reached) {
+        const auto names = TRY(names_in(store_.root(), "layers"));
+        for (const std::string& name : names)
+            if (!reached.layers.contains(name)) {
+                removed_.layers.push_back(name);
+                TRY_VOID(take("layers/" + name));
+            }
+        return {};
+    }
+
+    /// Of a container of which nobody knows any more, and to images that a known one has no more.
+    Result<void> changes(const Kept& kept) {
+        const auto names = TRY(names_in(store_.root(), "containers"));
+        for (const std::string& container : names) {
+            const auto wanted = TRY(top_layers(kept, container));
+            if (!wanted)
+                continue;
+            const auto layers = TRY(names_in(store_.root(), "containers/" + container));
+            for (const std::string& layer : layers)
+                if (!wanted->contains(layer)) {
+                    removed_.changes.push_back(container + "/" + layer);
+                    TRY_VOID(take(changes_folder(container, layer)));
+                }
+            if (!dry_run_ && wanted->empty()) // or else it stays for what is left in it
+                ::unlinkat(store_.root(), ("containers/" + container).c_str(), AT_REMOVEDIR);
+        }
+        return {};
+    }
+
+    Removed removed() && { return std::move(removed_); }
+
+private:
+    static std::uint64_t size_at(int root, const std::string& path) {
+        struct stat st {};
+        return ::fstatat(root, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? static_cast<std::uint64_t>(st.st_size)
+                                                                            : 0;
+    }
+
+    /// Whose changes stay; nothing: all of them do, since what the container uses is not known.
+    Result<std::optional<std::set<std::string>>> top_layers(const Kept& kept, const std::string& container) const {
+        std::set<std::string> layers;
+        for (const Use& use : kept.uses) {
+            if (use.container != container)
+                continue;
+            const auto image = store_.load(use.digest);
+            if (!image)
+                return std::optional<std::set<std::string>>{};
+            if (!image->chain.empty())
+                layers.insert(Store::layer_name(image->chain.back()));
+        }
+        if (layers.empty() && kept.containers.contains(container))
+            return std::optional<std::set<std::string>>{};
+        return std::optional{std::move(layers)};
+    }
+
+    Result<void> take(const std::string& path) {
+        const std::string name = "gone-" + std::to_string(taken_++);
+        if (!dry_run_ && ::renameat(store_.root(), path.c_str(), workspace_.folder(), name.c_str()) < 0)
+            return fail(os_error(errno, "cannot remove '" + printable(path) + "' of the image store"));
+        return {};
+    }
+
+    const Store& store_;
+    const Workspace& workspace_;
+    bool dry_run_;
+    std::size_t taken_{0};
+    Removed removed_{};
+};
 
 Result<void> verify_blob(const Store& store, const Descriptor& descriptor) {
     const UniqueFd file = TRY(store.open_blob(descriptor.digest));
@@ -100,74 +172,35 @@ Result<void> verify_blob(const Store& store, const Descriptor& descriptor) {
     return {};
 }
 
-} // namespace
-
-Result<std::set<Digest>> images_in_use(const std::string& run_folder) {
-    std::set<Digest> used;
-    const UniqueFd root{::open(run_folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (!root)
-        return errno == ENOENT ? Result<std::set<Digest>>{used}
-                               : fail(os_error(errno, "cannot open '" + run_folder + "'"));
-    std::vector<std::string> paths;
-    const auto compiled = TRY(names_in(root.get(), "compiled"));
-    for (const std::string& name : compiled)
-        paths.push_back(run_folder + "/compiled/" + name + "/image");
-    const auto running = TRY(names_in(root.get(), "run"));
-    for (const std::string& name : running)
-        if (name.ends_with(".image"))
-            paths.push_back(run_folder + "/run/" + name);
-    for (const std::string& path : paths) {
-        auto text = read_file(path, 256);
-        if (!text && text.error().code == std::errc::no_such_file_or_directory)
-            continue; // no image's, or gone meanwhile
-        const std::string whole = TRY(std::move(text));
-        used.insert(TRY(Digest::parse(whole).context("'" + path + "'")));
-    }
-    return used;
+bool is_locked(int root, const std::string& path) {
+    const UniqueFd folder{::openat(root, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    return folder && ::flock(folder.get(), LOCK_SH | LOCK_NB) < 0;
 }
 
-Result<Removed> prune(const Store& store, const std::set<Digest>& in_use, bool dry_run) {
-    const UniqueFd lock = TRY(store.lock_exclusive());
+} // namespace
+
+Result<Removed> prune(const Store& store, const std::function<Result<Kept>()>& find_kept, bool dry_run) {
+    const Workspace workspace = TRY(Workspace::make(store));
+    UniqueFd lock = TRY(store.lock_exclusive());
+    const Kept kept = TRY(find_kept());
     // A damaged document hides what it leads to: then nothing may go.
-    auto reached_or = reach_all(store, in_use);
-    if (!reached_or) {
-        Error error = std::move(reached_or).context("nothing is removed").error();
+    auto reached = reach_all(store, kept);
+    if (!reached) {
+        Error error = std::move(reached).context("nothing is removed").error();
         error.hint = "'ctrctl image verify' says what is damaged; load or pull it again, or remove its name";
         return fail(std::move(error));
     }
-    const Reached reached = *std::move(reached_or);
-    const Workspace workspace = TRY(Workspace::make(store));
-    Removed removed;
-    for (const std::string algorithm : {"sha256", "sha512"}) {
-        const auto names = TRY(names_in(store.root(), "blobs/" + algorithm));
-        for (const std::string& hex : names) {
-            const auto digest = Digest::parse(algorithm + ":" + hex);
-            if (digest && reached.blobs.contains(*digest))
-                continue;
-            const std::string path = "blobs/" + algorithm + "/" + hex;
-            removed.bytes += size_at(store.root(), path);
-            if (digest)
-                removed.blobs.push_back(*digest);
-            if (!dry_run && ::unlinkat(store.root(), path.c_str(), 0) < 0)
-                return fail(os_error(errno, "cannot remove blob '" + printable(hex) + "'"));
-        }
-    }
-    // Nobody is fetching: whoever does holds the lock that we have.
-    for (const std::string& name : TRY(names_in(store.root(), "partial"))) {
-        const std::string path = "partial/" + name;
-        removed.bytes += size_at(store.root(), path);
-        if (!dry_run && ::unlinkat(store.root(), path.c_str(), 0) < 0)
-            return fail(os_error(errno, "cannot remove '" + printable(path) + "'"));
-    }
-    const auto layers = TRY(names_in(store.root(), "layers"));
-    for (const std::string& name : layers) {
-        if (reached.layers.contains(name))
-            continue;
-        if (!dry_run)
-            TRY_VOID(remove_layer(store, workspace, name));
-        removed.layers.push_back(name);
-    }
-    return removed;
+    Sweep sweep{store, workspace, dry_run};
+    TRY_VOID(sweep.blobs(*reached));
+    TRY_VOID(sweep.beginnings());
+    TRY_VOID(sweep.layers(*reached));
+    TRY_VOID(sweep.changes(kept));
+    lock = UniqueFd{};
+    // What can't be taken apart now is taken away with the workspace, or by the next who opens the store.
+    const auto gone = TRY(names_in(workspace.folder(), "."));
+    for (const std::string& name : gone)
+        TRY_VOID(remove_tree(workspace.folder(), name));
+    return std::move(sweep).removed();
 }
 
 Result<std::vector<Problem>> verify(const Store& store) {
@@ -194,7 +227,8 @@ Result<std::vector<Problem>> verify(const Store& store) {
     }
     const auto leftovers = TRY(names_in(store.root(), "tmp"));
     for (const std::string& name : leftovers)
-        problems.push_back({"tmp/" + name, "it was left by somebody who was interrupted, or who is at work"});
+        if (!is_locked(store.root(), "tmp/" + name)) // else somebody is at work, or a 'ctrctl run' writes there
+            problems.push_back({"tmp/" + name, "it was left by somebody who was interrupted"});
     return problems;
 }
 

@@ -1,24 +1,29 @@
 // What nothing leads to any more goes: prune. What leads somewhere is names, and what containers use.
 #pragma once
 
-#include "ctrd/image/store.hpp"
+#include "ctrd/image/use.hpp"
 
-#include <set>
+#include <functional>
 
 namespace ctrd::image {
 
 struct Removed {
     std::vector<Digest> blobs{};
-    std::vector<std::string> layers{}; // as their folders are named
-    std::uint64_t bytes{0};            // of the blobs, and of beginnings of some
+    std::vector<std::string> layers{};  // as their folders are named
+    std::vector<std::string> changes{}; // "CONTAINER/TOP-LAYER": what containers had written to images
+    std::uint64_t bytes{0};             // of the blobs, and of beginnings of some
 };
 
-/// Images that containers use: what their compiled configs name, and what those that run were started from
-/// (images.md, "What is in use").
-Result<std::set<Digest>> images_in_use(const std::string& run_folder = "/run/ctrd");
+/// What may not go besides what has a name.
+struct Kept {
+    std::vector<Use> uses{};
+    std::set<std::string> containers{}; // declared, whatever is known of their images: their changes stay
+};
 
-/// Takes the store for itself while it works. With `dry_run` only says what would go.
-Result<Removed> prune(const Store& store, const std::set<Digest>& in_use, bool dry_run);
+/// `kept` is asked for while the store is locked: nobody begins to use what is not in it. What goes loses its name
+/// then, and is taken apart when the lock is free again: starts wait no longer than renaming takes. With `dry_run` only
+/// says what would go.
+Result<Removed> prune(const Store& store, const std::function<Result<Kept>()>& kept, bool dry_run);
 
 struct Problem {
     std::string what{};

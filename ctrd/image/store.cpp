@@ -32,7 +32,8 @@ std::string partial_path(const Digest& digest) {
 }
 
 Result<UniqueFd> lock_file(int root, int how) {
-    UniqueFd file = TRY(open_at(root, "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+    // Only to be locked: that works on a read-only file system too, as the root is early at boot.
+    UniqueFd file = TRY(open_at(root, "lock", O_RDONLY | O_CREAT | O_NOFOLLOW, 0600));
     while (::flock(file.get(), how) < 0)
         if (errno != EINTR)
             return fail(os_error(errno, "cannot lock the image store"));
@@ -99,7 +100,8 @@ Result<Store> Store::open_existing(const std::string& path) {
 Result<Store> Store::at(UniqueFd root) { return Store{std::move(root)}; }
 
 Result<void> Store::make_folders() const {
-    for (const char* name : {"blobs", "blobs/sha256", "blobs/sha512", "layers", "tags", "partial", "tmp", "containers"})
+    for (const char* name :
+         {"blobs", "blobs/sha256", "blobs/sha512", "layers", "tags", "partial", "tmp", "containers", "pins"})
         if (::mkdirat(root_.get(), name, 0700) < 0 && errno != EEXIST)
             return fail(os_error(errno, "cannot make '" + std::string{name} + "' in the image store"));
     return {};

@@ -6,7 +6,8 @@
 //     tags/HEX.json           one for each name: HEX is the hash of the name
 //     partial/sha256-HEX      the beginning of a blob that is being fetched, or was; whoever fetches it holds its lock
 //     tmp/NAME/               what is being made; whoever makes it holds its lock
-//     containers/NAME/        upper and work: what the containers have written
+//     containers/NAME/LAYER/  upper and work: what container NAME has written to images whose uppermost layer that is
+//     pins/NAME.json          which image container NAME uses (use.hpp)
 //     lock                    shared by who adds or uses, exclusive for who removes
 //
 // A thing has its final name only when it is whole and on the disk, so whoever dies leaves nothing but a folder in tmp
@@ -15,10 +16,9 @@
 
 #include "ctrd/base/fd.hpp"
 #include "ctrd/image/documents.hpp"
+#include "ctrd/image/paths.hpp"
 
 namespace ctrd::image {
-
-inline constexpr const char* default_store = "/var/lib/ctrd";
 
 /// A name, and the image that it names now.
 struct Tag {
@@ -49,6 +49,8 @@ public:
     ~Workspace();
 
     [[nodiscard]] int folder() const { return folder_.get(); }
+    /// In "tmp".
+    [[nodiscard]] const std::string& name() const { return name_; }
     /// A new file in it, to be read and written.
     Result<UniqueFd> new_file(const std::string& name) const;
     /// A new folder in it.

@@ -9,6 +9,7 @@
 #include "ctrd/activation/traffic.hpp"
 #include "ctrd/base/fault.hpp"
 #include "tools/ctr-run/events.hpp"
+#include "tools/ctr-run/image.hpp"
 #include "tools/ctr-run/machine_files.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
 #include "tools/ctr-run/unit.hpp"
@@ -90,6 +91,8 @@ Result<void> clean(const std::string& name) {
     if (auto unmarked = activation::unmark_stop(name); removed)
         removed = std::move(unmarked);
     fault_point("clean-unmarked");
+    if (auto released = release_image(name); !released)
+        print_warning(name, released.error());
     if (auto files = remove_machine_files(name); !files)
         print_warning(name, files.error());
     fault_point("clean-files-removed");

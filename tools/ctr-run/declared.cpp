@@ -57,6 +57,20 @@ DeclaredSocket to_socket(const json& value) {
     return socket;
 }
 
+DeclaredImage to_image(const json& value) {
+    DeclaredImage image;
+    image.name = value.at("name").get<std::string>();
+    image.digest = value.at("digest").get<std::string>();
+    image.layers = value.at("layers").get<std::vector<std::string>>();
+    image.forgets = value.value("volatile", false);
+    for (const std::string& layer : image.layers)
+        if (layer.empty() || layer.find('/') != std::string::npos)
+            throw std::invalid_argument("image: '" + layer + "' is no layer");
+    if (image.layers.empty())
+        throw std::invalid_argument("image: it has no layers");
+    return image;
+}
+
 Result<Declared> parse_declaration(const std::string& text, const std::string& name) {
     Declared declared;
     std::string stop_signal;
@@ -71,6 +85,9 @@ Result<Declared> parse_declaration(const std::string& text, const std::string& n
         declared.machine_shell = own.value("machine_shell", false);
         for (const json& socket : own.at("sockets"))
             declared.sockets.push_back(to_socket(socket));
+        declared.sends_stop_signal = own.value("sends_stop_signal", false);
+        if (own.contains("image"))
+            declared.image = to_image(own.at("image"));
         if (own.contains("standby"))
             declared.waits_created = own.at("standby").at("mode").get<std::string>() == "created";
     } catch (const std::exception& error) { // json's own, and ours

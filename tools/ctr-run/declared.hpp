@@ -24,6 +24,14 @@ struct DeclaredSocket {
     bool of_range{false}; // one of many, which the payload binds when it likes
 };
 
+/// What its rootfs is made of, in the image store.
+struct DeclaredImage {
+    std::string name{};                // as it was declared
+    std::string digest{};              // of the manifest
+    std::vector<std::string> layers{}; // as they are named in the store, the uppermost first
+    bool forgets{false};               // what the container writes is gone with it
+};
+
 struct Declared {
     std::string name{};
     std::string folder{}; // of the config: relative paths are below it
@@ -32,10 +40,12 @@ struct Declared {
     std::chrono::milliseconds stop_timeout{10000}; // 0: none
     std::chrono::milliseconds ready_timeout{30000};
     std::vector<DeclaredSocket> sockets{};
-    std::uint64_t stamp{0};    // of the config's text: what was learnt with another one does not count
-    bool waits_created{false}; // standby = "created": the program starts when somebody connects
-    bool systemd{false};       // is what runs in the container
-    bool init{false};          // ctr-init is PID 1, the payload its child
+    std::uint64_t stamp{0};        // of the config's text: what was learnt with another one does not count
+    bool waits_created{false};     // standby = "created": the program starts when somebody connects
+    bool systemd{false};           // is what runs in the container
+    bool init{false};              // ctr-init is PID 1, the payload its child
+    bool sends_stop_signal{false}; // systemd was told another one: `stop` sends it
+    std::optional<DeclaredImage> image{};
     bool machine_shell{false}; // machined's calls for a shell are answered by ctrd, not by a systemd in the container
 };
 

@@ -18,6 +18,7 @@
 #include "ctrd/runtime/container.hpp"
 #include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/exec_stop.hpp"
+#include "tools/ctr-run/image.hpp"
 #include "tools/ctr-run/init_program.hpp"
 #include "tools/ctr-run/machine_files.hpp"
 #include "tools/ctr-run/ready.hpp"
@@ -127,7 +128,7 @@ Result<void> Start::forget_stored(const std::vector<activation::ListenFd>& hande
 Result<void> Start::prepare() {
     auto handed = TRY(activation::listen_fds_from_environment());
     TRY_VOID(forget_stored(handed));
-    declared_ = TRY(load_declared(name_));
+    declared_ = TRY(load_and_use(name_));
     fault_point("start-loaded");
     watch_.lap("read its configuration");
     const auto proxied = TRY(fall_backs());
@@ -140,7 +141,10 @@ Result<void> Start::prepare() {
     watch_.lap("guard its sockets");
     machine_ = TRY(make_machine_files(name_, declared_.spec, declared_.machine_shell));
     fault_point("start-machine-files-made");
-    plan_ = TRY(plan::make_plan(declared_.spec, {declared_.folder, false, machine_.offers, true, {}}));
+    plan::HostFacts host{.bundle = declared_.folder, .offers = machine_.offers, .is_machine = true};
+    if (declared_.image)
+        host.stack = TRY(make_stack(name_, *declared_.image));
+    plan_ = TRY(plan::make_plan(declared_.spec, host));
     for (const std::string& sentence :
          runtime::capabilities_not_granted(plan_.process.process, plan_.in_user_namespace))
         print_warning(name_, Error{std::errc::operation_not_permitted, sentence, ""});

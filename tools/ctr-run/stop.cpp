@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
@@ -70,10 +71,26 @@ Result<bool> hears(pid_t pid, int signal) {
     return false;
 }
 
-/// What systemd will send. A container that is no longer declared has the template's settings again.
-int stop_signal(const std::string& name) {
+struct StopSignal {
+    int number{SIGTERM};
+    bool is_ours{false}; // to be sent: systemd was told another one before the image was there
+};
+/// A container that is no longer declared has the template's settings again.
+StopSignal stop_signal(const std::string& name) {
     const auto declared = load_declaration(name);
-    return declared && !declared->init ? declared->stop_signal : SIGTERM;
+    if (!declared || declared->init)
+        return {};
+    return {declared->stop_signal, declared->sends_stop_signal};
+}
+
+/// systemd's own would come right after us: the payload gets its time first, which is the unit's TimeoutStopSec=.
+Result<void> send_and_wait(pid_t pid, int signal) {
+    const UniqueFd pidfd = TRY(open_pidfd(pid));
+    TRY_VOID(send_signal(pidfd.get(), signal));
+    pollfd ended{pidfd.get(), POLLIN, 0};
+    while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+    }
+    return {};
 }
 
 bool is_gone(const Error& error) {
@@ -99,10 +116,14 @@ Result<void> stop(const std::string& name) {
     // What waits for its first connection is ours: there is no program yet that could hear anything.
     if (const auto record = activation::read_record(name); record && record->phase == "created")
         return runtime::kill_cgroup(cgroup.payload_folder());
-    const auto heard = hears(*pid, stop_signal(name));
+    const StopSignal signal = stop_signal(name);
+    const auto heard = hears(*pid, signal.number);
     if (!heard)
         return is_gone(heard.error()) ? Result<void>{} : fail(heard.error());
-    return *heard ? Result<void>{} : runtime::kill_cgroup(cgroup.payload_folder());
+    if (!*heard)
+        return runtime::kill_cgroup(cgroup.payload_folder());
+    const auto sent = signal.is_ours ? send_and_wait(*pid, signal.number) : Result<void>{};
+    return !sent && is_gone(sent.error()) ? Result<void>{} : sent;
 }
 
 } // namespace ctrd::run

@@ -19,8 +19,9 @@ namespace {
 constexpr const char* config_name = "config.json";
 
 void remove_bundle(const std::string& path) {
-    for (const char* name : {config_name, "errors"})
+    for (const char* name : {config_name, "errors", "image"})
         ::unlink((path + "/" + name).c_str());
+    ::rmdir((path + "/rootfs").c_str());
     ::rmdir(path.c_str());
 }
 

@@ -1,6 +1,8 @@
 // apply: what the files declare becomes what systemd runs. Everything is checked first; after an error nothing has been
 // touched.
+#include "tools/ctrctl/apply_images.hpp"
 #include "tools/ctrctl/apply_plan.hpp"
+#include "tools/ctrctl/image_ensure.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/output.hpp"
 #include "tools/ctrctl/ports.hpp"
@@ -49,18 +51,40 @@ Failure no_such_container(const std::string& name, const std::vector<std::string
              near.empty() ? "write /etc/ctrd/containers/" + name + ".toml first" : "did you mean '" + near + "'?"}};
 }
 
-/// Reads and compiles; what is wrong goes to `problems`.
-std::vector<Declared> compile_all(const std::vector<std::string>& names, config::Diagnostics& problems) {
-    std::vector<Declared> all;
+struct Loaded {
+    config::UnitSpec spec{};
+    std::optional<image::Digest> image{}; // what its image's name means now
+};
+
+/// Reads, and pulls what is missing; what is wrong, or can't be had, goes to `problems`.
+std::vector<Loaded> load_all(const std::vector<std::string>& names, Missing missing, config::Diagnostics& problems) {
+    std::vector<Loaded> all;
     for (const auto& name : names) {
         auto loaded = config::load(name, config::SearchDirs::system());
         if (!loaded) {
             std::ranges::move(loaded.error(), std::back_inserter(problems));
             continue;
         }
-        auto compiled = config::compile(loaded->spec);
+        Loaded one{.spec = std::move(loaded->spec)};
+        if (one.spec.image) {
+            const auto digest = ensure_image(*one.spec.image, missing);
+            if (!digest) {
+                problems.push_back({config::origin_of(one.spec, "image"), digest.error().message, digest.error().hint});
+                continue;
+            }
+            one.image = *digest;
+        }
+        all.push_back(std::move(one));
+    }
+    return all;
+}
+
+std::vector<Declared> compile_all(std::vector<Loaded> loaded, config::Diagnostics& problems) {
+    std::vector<Declared> all;
+    for (auto& one : loaded) {
+        auto compiled = config::compile(one.spec, {.image = one.image});
         if (compiled)
-            all.push_back({std::move(loaded->spec), std::move(*compiled)});
+            all.push_back({std::move(one.spec), std::move(*compiled)});
         else
             std::ranges::move(compiled.error(), std::back_inserter(problems));
     }
@@ -140,6 +164,7 @@ Result<std::vector<Situation>> look_at_all(ManagerClient& manager, const std::ve
             if (!socket.datagram)
                 situation.listens.push_back(socket.listen);
         situation.named = contains(options.names, situation.name);
+        situation.image = describe_image(one.compiled.image_note);
         situations.push_back(std::move(situation));
     }
     for (auto& situation : situations)
@@ -294,6 +319,14 @@ int report_manager(const Error& error) {
     return report(denied ? exit_denied : exit_internal, error);
 }
 
+/// For pin_images().
+std::vector<AppliedImage> images_of(const std::vector<Declared>& all) {
+    std::vector<AppliedImage> images;
+    for (const auto& one : all)
+        images.push_back({one.spec.name, one.spec.image, one.compiled.image_note});
+    return images;
+}
+
 // --- the whole --------------------------------------------------------------------------------------------------
 
 struct Selection {
@@ -321,7 +354,7 @@ Outcome<Selection> select(const ApplyOptions& options, const config::Listing& li
 }
 
 int carry_out_all(const ApplyOptions& options, const std::vector<Declared>& all,
-                  const std::vector<std::string>& removed) {
+                  const std::vector<std::string>& removed, UniqueFd images) {
     auto manager = ManagerClient::open();
     if (!manager)
         return report_manager(manager.error());
@@ -338,7 +371,12 @@ int carry_out_all(const ApplyOptions& options, const std::vector<Declared>& all,
             planned.push_back({.name = decision.name, .summary = decision.summary});
         return report_done(planned, options);
     }
+    if (auto pinned = pin_images(images_of(all)); !pinned)
+        return report(exit_failure, pinned.error());
+    images = UniqueFd{};
     const auto done = carry_out(*manager, decisions, all);
+    if (auto forgotten = forget_images(removed); !forgotten)
+        report(exit_failure, forgotten.error());
     return done ? report_done(*done, options) : report_manager(done.error());
 }
 
@@ -355,11 +393,16 @@ int apply(const ApplyOptions& options) {
     if (!selection)
         return report(selection.error());
     config::Diagnostics problems = options.names.empty() ? listing.problems : config::Diagnostics{};
-    const auto all = compile_all(selection->declared, problems);
+    auto loaded = load_all(selection->declared, options.dry_run ? Missing::refuse : Missing::pull, problems);
+    const bool with_images = std::ranges::any_of(loaded, [](const Loaded& one) { return one.image.has_value(); });
+    auto lock = with_images ? lock_images() : Result<UniqueFd>{UniqueFd{}};
+    if (!lock)
+        return report(exit_failure, lock.error());
+    const auto all = compile_all(std::move(loaded), problems);
     check_shared_ports(all, problems);
     if (!problems.empty())
         return report_problems(problems, exit_bad_input);
-    return carry_out_all(options, all, selection->removed);
+    return carry_out_all(options, all, selection->removed, std::move(*lock));
 }
 
 } // namespace ctrd::ctl

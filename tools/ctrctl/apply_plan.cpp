@@ -38,6 +38,8 @@ void renew_socket(const Situation& now, Decision& decision) {
 
 std::string describe_change(const Situation& now, const Decision& decision) {
     std::string text = now.changes.any() ? "changed" : "unchanged";
+    if (now.changes.image)
+        text += ", its image is now " + now.image;
     if (decision.start_socket)
         text += ", listening on " + join_words(now.listens);
     else if (decision.stop_socket_before)

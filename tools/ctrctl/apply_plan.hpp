@@ -15,6 +15,7 @@ struct Situation {
     config::Changes changes{}; // of the declaration against what systemd has read
     config::Start start{config::Start::boot};
     std::vector<std::string> listens{}; // the declared addresses
+    std::string image{};                // "web:1 (sha256:0123456789ab)"; empty: it has none
     bool named{false};                  // the user asked for this one by name
     bool service_up{false};
     bool service_failed{false};

@@ -123,6 +123,10 @@ int read_property(sd_bus_message* reply, std::string_view key, Details& details)
         return read_string(reply, details.state);
     if (key == "Source")
         return read_string(reply, details.source);
+    if (key == "Image")
+        return read_string(reply, details.image);
+    if (key == "ImageDigest")
+        return read_string(reply, details.image_digest);
     if (key == "Unit")
         return read_string(reply, details.unit);
     if (key == "CGroup")

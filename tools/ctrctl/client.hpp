@@ -51,7 +51,7 @@ struct StartCounts {
 
 /// The properties of one container.
 struct Details {
-    std::string name{}, state{}, standby{}, source{}, unit{}, cgroup{};
+    std::string name{}, state{}, standby{}, source{}, image{}, image_digest{}, unit{}, cgroup{};
     std::uint32_t leader{0};
     std::uint64_t since{0}; // microseconds since 1970; 0: never
     std::vector<Socket> sockets{};

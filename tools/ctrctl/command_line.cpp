@@ -154,6 +154,7 @@ private:
     void add_run();
     void add_declarations();
     Outcome<std::vector<std::string>> command_of(const CLI::App& verb) const;
+    void take_image();
     Outcome<Command> chosen();
     std::string help(const CLI::Success& asked_for);
 
@@ -315,10 +316,11 @@ void Parser::add_logs() {
 
 void Parser::add_run() {
     CLI::App& verb = add("run", "Run a new container, in the foreground or in the background");
-    take_command(verb, "[--] [COMMAND [ARGUMENT...]]");
+    take_command(verb, "[IMAGE] [--] [COMMAND [ARGUMENT...]]");
     verb.add_option("--name", run_.name, "its name; a new one if not given")->option_text("NAME");
-    verb.add_option("--rootfs", run_.rootfs, "folder that is its root file system")->option_text("DIR");
-    verb.add_option("--bundle", run_.bundle, "OCI bundle: a folder with config.json")
+    verb.add_option("--rootfs", run_.rootfs, "in place of IMAGE: folder that is its root file system")
+        ->option_text("DIR");
+    verb.add_option("--bundle", run_.bundle, "in place of IMAGE: OCI bundle, a folder with config.json")
         ->excludes("--rootfs")
         ->option_text("DIR");
     add_process(verb, run_);
@@ -327,6 +329,9 @@ void Parser::add_run() {
         ->check(CLI::IsMember({"none", "host"}))
         ->option_text("none|host");
     verb.add_flag("--read-only", run_.read_only, "the root file system can't be written to");
+    verb.add_option("--entrypoint", run_.entrypoint, "in place of the image's own; once for each word")
+        ->option_text("WORD")
+        ->allow_extra_args(false);
     verb.add_flag("-d,--detach", run_.detach, "in the background, declared until the next boot; prints its name");
     verb.add_option("--restart", run_.restart, "with --detach: when it is started again after it has ended")
         ->check(CLI::IsMember({"no", "on-success", "on-failure", "on-abnormal", "on-abort", "always"}))
@@ -358,6 +363,16 @@ Outcome<std::vector<std::string>> Parser::command_of(const CLI::App& verb) const
     return command;
 }
 
+/// The first word, where nothing else says what is run.
+void Parser::take_image() {
+    auto& words = run_.command;
+    if (!run_.rootfs.empty() || !run_.bundle.empty() || words.empty())
+        return;
+    run_.image = words.front();
+    // The command has not begun yet: a "--" before it is ours.
+    words.erase(words.begin(), words.begin() + (words.size() > 1 && words[1] == "--" ? 2 : 1));
+}
+
 Outcome<Command> Parser::chosen() {
     const CLI::App& verb = entered(app_);
     const std::string name = verb.get_name();
@@ -370,6 +385,8 @@ Outcome<Command> Parser::chosen() {
         if (!command)
             return std::unexpected{std::move(command).error()};
         (name == "exec" ? exec_.command : run_.command) = std::move(*command);
+        if (name == "run")
+            take_image();
     }
     control_.verb = use_.verb = show_.verb = login_.verb = name;
     const std::pair<std::string_view, std::function<Command()>> verbs[] = {

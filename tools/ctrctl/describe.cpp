@@ -123,7 +123,8 @@ std::string status_text(const Details& details, std::uint64_t now, const Look& l
         text += " since " + local_time(details.since) + "; " +
                 describe_age(now > details.since ? now - details.since : 0) + " ago";
     text += "\n";
-    text += line("source", details.source) + line("unit", details.unit);
+    text += line(details.image.empty() ? "source" : "image", details.source) + line("digest", details.image_digest);
+    text += line("unit", details.unit);
     text += line("leader", details.leader ? std::to_string(details.leader) : "");
     text += line("cgroup", details.cgroup);
     for (const auto& socket : details.sockets)
@@ -144,6 +145,8 @@ nlohmann::json status_json(const Details& details) {
     nlohmann::json json{{"name", details.name},
                         {"state", details.state},
                         {"source", details.source},
+                        {"image", details.image},
+                        {"image_digest", details.image_digest},
                         {"unit", details.unit},
                         {"leader", details.leader},
                         {"cgroup", details.cgroup},

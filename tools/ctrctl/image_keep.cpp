@@ -1,7 +1,7 @@
 // tag, rm, prune, verify; and what all verbs of `ctrctl image` share.
-#include "ctrd/image/gc.hpp"
 #include "tools/ctrctl/image_progress.hpp"
 #include "tools/ctrctl/image_pull.hpp"
+#include "tools/ctrctl/image_use.hpp"
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/output.hpp"
 
@@ -71,7 +71,10 @@ int image_remove(const ImageOptions& options) {
     for (const std::string& text : options.names) {
         // A digest may have several names: which of them goes must be said.
         const auto name = image::tag_name(text);
-        const auto removed = name ? store->remove_tag(*name) : Result<bool>{fail(name.error())};
+        const auto unused = name && !options.force ? check_unused(*store, *name) : Result<void>{};
+        const auto removed = !name     ? Result<bool>{fail(name.error())}
+                             : !unused ? Result<bool>{fail(unused.error())}
+                                       : store->remove_tag(*name);
         if (!removed)
             code = report(name ? exit_failure : exit_bad_input, removed.error());
         else if (!*removed)
@@ -86,20 +89,25 @@ int image_prune(const ImageOptions& options) {
     const auto store = open_store(options, true);
     if (!store)
         return report(store.error());
-    const auto in_use = image::images_in_use();
-    if (!in_use)
-        return report(exit_failure, in_use.error());
-    const auto removed = image::prune(*store, *in_use, options.dry_run);
+    const auto removed = image::prune(
+        *store, [&] { return kept_images(*store); }, options.dry_run);
     if (!removed)
         return report(exit_failure, removed.error());
     if (const Json json = json_of(options.json); json != Json::off) {
         auto blobs = nlohmann::json::array();
         for (const auto& digest : removed->blobs)
             blobs.push_back(digest.text());
-        return print(json_text({{"blobs", blobs}, {"layers", removed->layers}, {"bytes", removed->bytes}}, json));
+        return print(json_text(
+            {{"blobs", blobs}, {"layers", removed->layers}, {"changes", removed->changes}, {"bytes", removed->bytes}},
+            json));
     }
-    return print(fmt::format("{}{} layers and {} blobs of {}\n", options.dry_run ? "would remove " : "removed ",
-                             removed->layers.size(), removed->blobs.size(), size_text(removed->bytes)));
+    std::string text = fmt::format("{}{} layers and {} blobs of {}\n", options.dry_run ? "would remove " : "removed ",
+                                   removed->layers.size(), removed->blobs.size(), size_text(removed->bytes));
+    for (const auto& changes : removed->changes)
+        text += fmt::format("{}what container '{}' had written to an image\n",
+                            options.dry_run ? "would remove " : "removed ",
+                            printable(changes.substr(0, changes.find('/'))));
+    return print(text);
 }
 
 int image_verify(const ImageOptions& options) {

@@ -109,6 +109,7 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
     tag.add_option("NAME", options.output, "the other name")->required();
     CLI::App& remove = add("rm", "Remove names; 'prune' then removes what nothing leads to any more");
     remove.add_option("NAME", options.names, "name of an image")->required();
+    remove.add_flag("-f,--force", options.force, "also the name of an image that a container uses; it stays, nameless");
     CLI::App& prune = add("prune", "Remove what no name and no container leads to");
     prune.add_flag("-n,--dry-run", options.dry_run, "only say what would go");
     add_json(prune, options.json);

@@ -1,12 +1,14 @@
 // list, inspect, history, tree. All that comes from an image is made printable: it may want to steer the terminal.
 #include "tools/ctrctl/image_progress.hpp"
 #include "tools/ctrctl/image_pull.hpp"
+#include "tools/ctrctl/image_use.hpp"
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/output.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <ctime>
 #include <map>
 
@@ -95,6 +97,15 @@ template <class Show> int show_one(const ImageOptions& options, Show show) {
     return chosen ? show(*store, *chosen) : report_image(chosen.error());
 }
 
+/// And those that containers still use although their name means another one by now.
+std::vector<image::Tag> with_nameless(std::vector<image::Tag> tags, const ImageUsers& users) {
+    const auto named = tags;
+    for (const auto& [digest, containers] : users)
+        if (std::ranges::find(named, digest, &image::Tag::manifest) == named.end())
+            tags.push_back({.manifest = digest});
+    return tags;
+}
+
 } // namespace
 
 int image_list(const ImageOptions& options) {
@@ -108,28 +119,36 @@ int image_list(const ImageOptions& options) {
     const Json how = json_of(options.json);
     json array = json::array();
     std::string names;
-    Table table{{"NAME", "DIGEST", "PLATFORM", "LAYERS", "SIZE", "SINCE"}};
-    for (const auto& tag : *tags) {
+    Table table{{"NAME", "DIGEST", "PLATFORM", "LAYERS", "SIZE", "SINCE", "USED BY"}};
+    const auto users = none ? Result<ImageUsers>{ImageUsers{}} : image_users(*store);
+    if (!users)
+        return report(exit_failure, users.error());
+    for (const auto& tag : *tags)
         names += printable(tag.name) + "\n";
-        if (options.quiet)
-            continue;
+    for (const auto& tag : options.quiet ? std::vector<image::Tag>{} : with_nameless(*tags, *users)) {
         const auto image = store->load(tag.manifest);
+        const auto by = users->find(tag.manifest);
+        const std::set<std::string> containers = by == users->end() ? std::set<std::string>{} : by->second;
         array.push_back(summary(tag, image));
+        array.back()["usedBy"] = containers;
+        const std::string name = tag.name.empty() ? "-" : printable(tag.name);
+        const std::string used = printable(fmt::format("{}", fmt::join(containers, ", ")));
         if (image)
-            table.add({{printable(tag.name)},
+            table.add({{name},
                        {tag.manifest.short_text()},
                        {printable(image->config.platform.text())},
                        {std::to_string(image->manifest.layers.size())},
                        {size_text(size_of(*image))},
-                       {time_text(tag.since)}});
+                       {tag.name.empty() ? "" : time_text(tag.since)},
+                       {used}});
         else
-            table.add({{printable(tag.name)}, {tag.manifest.short_text()}, {"damaged", Style::bad}, {}, {}, {}});
+            table.add({{name}, {tag.manifest.short_text()}, {"damaged", Style::bad}, {}, {}, {}, {used}});
     }
     if (how != Json::off)
         return print(json_text(array, how));
     if (options.quiet)
         return print(names);
-    if (tags->empty())
+    if (tags->empty() && users->empty())
         return print("no images are stored; 'ctrctl image pull' or 'load' brings one\n");
     return print(table.render(look_of_stdout()));
 }

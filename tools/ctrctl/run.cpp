@@ -1,8 +1,12 @@
-// run: a container in the foreground, for as long as its command lasts. It needs neither ctrd nor systemd: ctr-oci
-// does the work, and where PID 1 is systemd the container gets a scope in machine.slice.
+// run: a container in the foreground, of an image, a folder or a bundle, for as long as its command lasts. It needs
+// neither ctrd nor systemd: ctr-oci does the work, and where PID 1 is systemd the container gets a scope in
+// machine.slice.
 #include "tools/ctrctl/adhoc.hpp"
+#include "tools/ctrctl/apply_images.hpp"
+#include "tools/ctrctl/image_ensure.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/output.hpp"
+#include "tools/ctrctl/run_image.hpp"
 #include "tools/ctrctl/run_spec.hpp"
 #include "tools/ctrctl/signal_queue.hpp"
 #include "tools/ctrctl/verbs.hpp"
@@ -80,12 +84,18 @@ Outcome<std::string> choose_name(const RunOptions& options) {
 Outcome<config::UnitSpec> spec_of(const RunOptions& options, const std::string& name) {
     config::UnitSpec spec;
     spec.name = name;
-    const bool of_bundle = !options.bundle.empty();
-    auto folder =
-        of_bundle ? absolute_folder(options.bundle, "bundle") : absolute_folder(options.rootfs, "root file system");
-    if (!folder)
-        return std::unexpected{std::move(folder).error()};
-    (of_bundle ? spec.bundle : spec.rootfs) = *folder;
+    if (!options.image.empty()) {
+        spec.image = options.image;
+    } else {
+        const bool of_bundle = !options.bundle.empty();
+        auto folder =
+            of_bundle ? absolute_folder(options.bundle, "bundle") : absolute_folder(options.rootfs, "root file system");
+        if (!folder)
+            return std::unexpected{std::move(folder).error()};
+        (of_bundle ? spec.bundle : spec.rootfs) = *folder;
+    }
+    if (!options.entrypoint.empty())
+        spec.entrypoint = options.entrypoint;
     spec.command = options.command;
     if (!options.user.empty())
         spec.user = options.user;
@@ -109,25 +119,34 @@ bool wants_terminal(const RunOptions& options) {
     return options.terminal || (!options.no_terminal && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1);
 }
 
-Outcome<std::string> config_for(const RunOptions& options, const config::UnitSpec& spec) {
-    const auto config = config::ad_hoc_config(spec, wants_terminal(options));
+Outcome<config::AdHoc> config_for(const RunOptions& options, const config::UnitSpec& spec,
+                                  const std::optional<RunImage>& image) {
+    config::Sources sources;
+    if (image)
+        sources.image = image->digest();
+    auto config = config::ad_hoc(spec, wants_terminal(options), sources);
     if (!config)
         return refuse(exit_bad_input, config::to_error(config.error()));
-    auto json = nlohmann::ordered_json::parse(*config, nullptr, false);
+    auto json = nlohmann::ordered_json::parse(config->config_json, nullptr, false);
     if (json.is_discarded() || !json.is_object())
         return refuse(exit_internal, bad_input("the configuration of '" + spec.name + "' is no JSON object"));
     if (::sd_booted() > 0)
         json["linux"]["cgroupsPath"] = "machine.slice:ctr:" + spec.name;
-    return json.dump();
+    config->config_json = json.dump();
+    return std::move(*config);
 }
 
+/// `image`: whose root file system is mounted first; null for a folder's.
 [[noreturn]] void become_runtime(const AdhocBundle& bundle, const std::string& name, const SignalQueue& signals,
-                                 pid_t parent) {
+                                 const RunImage* image, pid_t parent) {
     // If we are killed, the container ends too: nobody would wait for it.
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent)
         ::_exit(exit_internal);
     signals.restore_mask();
+    if (image != nullptr)
+        if (const auto mounted = image->mount_on(bundle.path() + "/rootfs"); !mounted)
+            ::_exit(report(exit_internal, mounted.error()));
     const std::string log = bundle.error_log();
     std::vector<const char*> argv{runtime_path, "--log", log.c_str()};
     if (::sd_booted() > 0)
@@ -163,15 +182,34 @@ Outcome<void> check_options(const RunOptions& options) {
     if (::geteuid() != 0)
         return refuse(exit_denied, {std::errc::operation_not_permitted, "cannot run a container: permission denied",
                                     "run it as root"});
-    if (options.rootfs.empty() == options.bundle.empty())
-        return refuse(exit_bad_input, bad_input(options.rootfs.empty() ? "neither --rootfs nor --bundle is given"
-                                                                       : "--rootfs and --bundle exclude each other"));
-    if (options.bundle.empty() && options.command.empty())
+    if (!options.rootfs.empty() && !options.bundle.empty())
+        return refuse(exit_bad_input, bad_input("--rootfs and --bundle exclude each other"));
+    if (options.rootfs.empty() && options.bundle.empty() && options.image.empty())
+        return refuse(exit_bad_input,
+                      bad_input("neither an image nor --rootfs nor --bundle is given",
+                                "as in: ctrctl run IMAGE; 'ctrctl image list' shows those that are stored"));
+    if (!options.entrypoint.empty() && options.image.empty())
+        return refuse(exit_bad_input, bad_input("--entrypoint goes with an image", "write all of it as the command"));
+    if (!options.rootfs.empty() && options.command.empty())
         return refuse(exit_bad_input, bad_input("no command to run in '" + options.rootfs + "'",
                                                 "as in: ctrctl run --rootfs " + options.rootfs + " -- /bin/sh"));
     if (!options.restart.empty() && !options.detach)
         return refuse(exit_bad_input, bad_input("--restart is for containers in the background", "add --detach"));
     return check_assignments(options.environment);
+}
+
+/// The store with the image, if it is one that is run: pulled, if it is not there.
+Outcome<std::optional<RunImage>> open_image(const RunOptions& options) {
+    if (options.image.empty())
+        return std::optional<RunImage>{};
+    auto digest = ensure_image(options.image, Missing::pull);
+    if (!digest)
+        return refuse(digest.error().code == std::errc::no_such_file_or_directory ? exit_no_container : exit_failure,
+                      std::move(digest).error());
+    auto opened = RunImage::open(*digest);
+    if (!opened)
+        return std::unexpected{std::move(opened).error()};
+    return std::optional<RunImage>{std::move(*opened)};
 }
 
 } // namespace
@@ -182,27 +220,38 @@ int run(const RunOptions& options) {
     const auto name = choose_name(options);
     if (!name)
         return report(name.error());
+    auto image = open_image(options);
+    if (!image)
+        return report(image.error());
     const auto spec = spec_of(options, *name);
     if (!spec)
         return report(spec.error());
+    if (options.detach && *image) // for the generator, which completes no short names
+        if (auto pinned =
+                pin_images({{*name, options.image, image::use_text((*image)->digest().text(), options.image)}});
+            !pinned)
+            return report(exit_failure, pinned.error());
     if (options.detach)
         return run_detached(options, *name, *spec);
-    const auto config = config_for(options, *spec);
+    const auto config = config_for(options, *spec, *image);
     if (!config)
         return report(config.error());
     // Before the folder exists: from here on no signal ends us, so that it is always removed.
     const auto signals = SignalQueue::open({SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCHLD});
     if (!signals)
         return report(exit_internal, signals.error());
-    const auto bundle = AdhocBundle::create(*name, *config);
+    const auto bundle = AdhocBundle::create(*name, config->config_json);
     if (!bundle)
         return report(bundle.error());
+    if (*image)
+        if (const auto held = (*image)->hold(*config->image, options.image, bundle->path()); !held)
+            return report(held.error());
     const pid_t parent = ::getpid();
     const pid_t runtime = ::fork();
     if (runtime < 0)
         return report(exit_internal, os_error(errno, "cannot start ctr-oci"));
     if (runtime == 0)
-        become_runtime(*bundle, *name, *signals, parent);
+        become_runtime(*bundle, *name, *signals, *image ? &**image : nullptr, parent);
     const int code = supervise(runtime, *signals);
     // The runtime has said why on stderr. Its code alone could be the payload's.
     const auto errors = code == 0 ? Result<std::string>{""} : read_file(bundle->error_log());

@@ -1,5 +1,6 @@
 // run --detach and rm: a container in the background is one that is declared until the next boot. So it is a unit as
 // all others are, and every verb works on it.
+#include "tools/ctrctl/apply_images.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/output.hpp"
 #include "tools/ctrctl/run_spec.hpp"
@@ -54,6 +55,7 @@ Outcome<void> check(const std::string& name) {
 
 Result<void> forget(ManagerClient& manager, const std::string& name) {
     remove_file(name);
+    TRY_VOID(forget_images({name}));
     TRY_VOID(manager.reload());
     // A failed one would be listed by systemctl as if it were still to be looked after.
     [[maybe_unused]] auto reset = manager.reset_failed(service_of(name));

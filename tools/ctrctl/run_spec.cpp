@@ -37,6 +37,9 @@ std::string declaration_of(const config::UnitSpec& spec) {
         "# Made by 'ctrctl run --detach'; 'ctrctl rm " + spec.name + "' removes it.\nstart = \"manual\"\n";
     add(text, "rootfs", spec.rootfs.value_or(""));
     add(text, "bundle", spec.bundle.value_or(""));
+    add(text, "image", spec.image.value_or(""));
+    if (spec.entrypoint)
+        text += "entrypoint = " + list_of(*spec.entrypoint) + "\n";
     if (!spec.command.empty())
         text += "command = " + list_of(spec.command) + "\n";
     add(text, "user", spec.user.value_or(""));

@@ -26,6 +26,8 @@ Properties properties_of(const Details& details) {
     return {{"Name", details.name},
             {"State", details.state},
             {"Source", details.source},
+            {"Image", details.image},
+            {"ImageDigest", details.image_digest},
             {"Leader", std::to_string(details.leader)},
             {"Unit", details.unit},
             {"CGroup", details.cgroup},

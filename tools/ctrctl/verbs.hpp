@@ -103,8 +103,8 @@ struct LogsOptions {
 int logs(const LogsOptions& options);
 
 struct RunOptions {
-    std::string name{}, rootfs{}, bundle{}, user{}, directory{}, hostname{}, network{};
-    std::vector<std::string> environment{}, command{};
+    std::string name{}, image{}, rootfs{}, bundle{}, user{}, directory{}, hostname{}, network{};
+    std::vector<std::string> environment{}, entrypoint{}, command{};
     std::string restart{};
     bool terminal{false}, no_terminal{false}, read_only{false}, detach{false};
 };
@@ -139,7 +139,7 @@ struct ImageOptions {
     std::string user{}, directory{};                                            // of import, as the next two
     std::vector<std::string> environment{}, command{};
     std::string json{"off"};
-    bool quiet{false}, replace{false}, dry_run{false};
+    bool quiet{false}, replace{false}, dry_run{false}, force{false};
 };
 int image(const ImageOptions& options);
 

@@ -109,6 +109,7 @@ int main(int argc, char** argv) {
     const auto dirs = config::SearchDirs::system(options.root);
     config::OutputDirs out;
     out.compiled = options.root + out.compiled;
+    out.store = options.root + out.store;
     config::Diagnostics problems;
     if (!options.compile.empty()) {
         if (auto compiled = config::compile_deferred(options.compile, dirs, out); !compiled)

@@ -69,6 +69,15 @@ TEST_CASE("of a compiled config only source, root and sockets are read", "[bus]"
     CHECK(declared->sockets[1] == DeclaredSocket{"/run/x", "pass", "ctl", 0});
 }
 
+TEST_CASE("of an image its name and digest are known, and no layers", "[bus]") {
+    const auto declared = parse_declaration(R"({"ctrd": {"source": "web:1", "sockets": [],
+        "image": {"name": "web:1", "digest": "sha256:12", "layers": ["sha256-34"]}}})");
+    REQUIRE(declared);
+    CHECK(declared->image == "web:1");
+    CHECK(declared->image_digest == "sha256:12");
+    CHECK_FALSE(parse_declaration(R"({"ctrd": {"sockets": [], "image": {"name": "web:1"}}})"));
+}
+
 TEST_CASE("a config that is broken or not ours is an error, not an exception", "[bus]") {
     CHECK_FALSE(parse_declaration(""));
     CHECK_FALSE(parse_declaration("[]"));

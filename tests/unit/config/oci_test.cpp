@@ -249,19 +249,20 @@ TEST_CASE("an ad-hoc container has a terminal if asked for and no key 'ctrd'", "
     spec.rootfs = folder / "";
     spec.command = {"/bin/sh"};
     spec.user = "me";
-    const auto text = ad_hoc_config(spec, true);
-    INFO((text ? std::string{} : to_text(text.error())));
-    REQUIRE(text.has_value());
-    const auto oci = json::parse(*text);
+    const auto made = ad_hoc(spec, true);
+    INFO((made ? std::string{} : to_text(made.error())));
+    REQUIRE(made.has_value());
+    CHECK_FALSE(made->image.has_value());
+    const auto oci = json::parse(made->config_json);
     CHECK(oci["process"]["terminal"] == true);
     CHECK(oci["process"]["user"]["uid"] == 5);
     CHECK(has_env(oci, "TERM=xterm"));
     CHECK_FALSE(oci.contains("ctrd"));
     spec.environment["X"] = "\xff";
-    CHECK_FALSE(ad_hoc_config(spec, false).has_value());
+    CHECK_FALSE(ad_hoc(spec, false).has_value());
     spec.environment.clear();
     spec.command.clear();
-    CHECK_THAT(to_text(ad_hoc_config(spec, false).error()), Catch::Contains("'command' is missing"));
+    CHECK_THAT(to_text(ad_hoc(spec, false).error()), Catch::Contains("'command' is missing"));
 }
 
 TEST_CASE("a rootfs whose passwd leads out of it or to a FIFO does not fool or block us", "[config]") {

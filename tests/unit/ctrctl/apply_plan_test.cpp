@@ -33,6 +33,17 @@ TEST_CASE("a new boot container is started, a manual one is not", "[apply]") {
     CHECK(manual.summary == "created; 'ctrctl start job' starts it");
 }
 
+TEST_CASE("a container that runs from an older image is restarted, and the new one is named", "[apply]") {
+    auto now = listening({.config = true, .service = true, .image = true});
+    now.image = "web:1 (sha256:0123456789ab)";
+    now.service_up = true;
+    CHECK(decide(now).restart_service);
+    CHECK(decide(now).summary == "changed, its image is now web:1 (sha256:0123456789ab), restarted");
+    now.service_up = false;
+    CHECK_FALSE(decide(now).restart_service);
+    CHECK(decide(now).summary == "changed, its image is now web:1 (sha256:0123456789ab), used from its next start on");
+}
+
 TEST_CASE("what is as declared is left alone", "[apply]") {
     auto now = listening({});
     now.service_up = true;

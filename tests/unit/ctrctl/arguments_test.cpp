@@ -65,6 +65,13 @@ TEST_CASE("-- separates the command, and is not part of it", "[arguments]") {
     CHECK(run.command == Words{"sh", "-t"});
     CHECK_FALSE(run.terminal);
     CHECK(parsed<RunOptions>({"run", "--bundle", "/srv"}).command.empty());
+    CHECK(parsed<RunOptions>({"run", "--rootfs", "/srv", "sh"}).image.empty());
+    const auto image = parsed<RunOptions>({"run", "--name", "a", "web:1", "-c", "--name"});
+    CHECK(image.image == "web:1");
+    CHECK(image.command == Words{"-c", "--name"});
+    CHECK(parsed<RunOptions>({"run", "web:1", "--", "sh", "--"}).command == Words{"sh", "--"});
+    CHECK(parsed<RunOptions>({"run", "--", "web:1", "sh"}).image == "web:1");
+    CHECK(parsed<RunOptions>({"run", "web:1"}).command.empty());
 }
 
 TEST_CASE("a command or container may have the name of a verb", "[arguments]") {

@@ -28,3 +28,15 @@ TEST_CASE("what is run in the background is declared with what was given, and no
     CHECK(declaration_of(spec) == head + "user = \"www\"\nnetwork = \"host\"\nread-only = true\nrestart = \"always\"\n"
                                          "\n[environment]\n\"A B\" = \"1\"\n");
 }
+
+TEST_CASE("an image in the background is declared by its name, with another entrypoint if there is one",
+          "[ctrctl][run]") {
+    config::UnitSpec spec;
+    spec.name = "web";
+    spec.image = "host.example/web:1";
+    const std::string head = "# Made by 'ctrctl run --detach'; 'ctrctl rm web' removes it.\nstart = \"manual\"\n"
+                             "image = \"host.example/web:1\"\n";
+    CHECK(declaration_of(spec) == head + "restart = \"no\"\n");
+    spec.entrypoint.emplace();
+    CHECK(declaration_of(spec) == head + "entrypoint = []\nrestart = \"no\"\n");
+}

@@ -120,7 +120,7 @@ TEST_CASE("prune takes what no name and no container leads to, and nothing else"
     REQUIRE((kept && used && gone));
     REQUIRE(test.store.remove_tag("host.example/used:1").value());
     REQUIRE(test.store.remove_tag("host.example/gone:1").value());
-    const std::set<Digest> in_use{used->front().manifest};
+    const auto in_use = [&]() -> Result<Kept> { return Kept{{{"web", "", used->front().manifest, true}}, {}}; };
     REQUIRE(prune(test.store, in_use, true)->layers.size() == 1);
     CHECK(test.store.load(gone->front().manifest).has_value());
     const auto removed = prune(test.store, in_use, false);
@@ -132,12 +132,80 @@ TEST_CASE("prune takes what no name and no container leads to, and nothing else"
     CHECK_FALSE(test.store.load(gone->front().manifest).has_value());
 }
 
+TEST_CASE("what a container has written stays as long as its image is its own", "[image]") {
+    TestStore test;
+    const auto tags = test.load_simple("host.example/web:1", "hello");
+    REQUIRE(tags.has_value());
+    const Digest digest = tags->front().manifest;
+    const std::string top = Store::layer_name(test.store.load(digest)->chain.back());
+    const auto make = [&](const std::string& container, const std::string& layer) {
+        const auto folder = test.folder.path / "store" / changes_folder(container, layer) / "upper";
+        std::filesystem::create_directories(folder);
+        return folder;
+    };
+    const auto web = make("web", top), older = make("web", "sha256-older"), gone = make("gone", top),
+               declared = make("declared", top);
+    const auto kept = [&]() -> Result<Kept> { return Kept{{{"web", "", digest, false}}, {"web", "declared"}}; };
+    REQUIRE(prune(test.store, kept, true)->changes.size() == 2);
+    CHECK(std::filesystem::exists(gone));
+    REQUIRE(prune(test.store, kept, false)->changes.size() == 2);
+    CHECK(std::filesystem::exists(web));
+    CHECK(std::filesystem::exists(declared));
+    CHECK_FALSE(std::filesystem::exists(older));
+    CHECK_FALSE(std::filesystem::exists(gone.parent_path().parent_path()));
+}
+
+TEST_CASE("a container keeps the image that it was pinned to until it is asked for another name", "[image]") {
+    TestStore test;
+    const auto one = test.load_simple("host.example/web:1", "one");
+    REQUIRE(one.has_value());
+    const Digest first = one->front().manifest;
+    CHECK(image_of(test.store, "web", "host.example/web:1") == first);
+    REQUIRE(set_pin(test.store, {"web", "host.example/web:1", first, 0}).has_value());
+    const std::string layer = layer_with("two");
+    const auto two = test.load(docker_archive("host.example/web:1", config_for(layer), layer), {.replace = true});
+    REQUIRE(two.has_value());
+    CHECK(image_of(test.store, "web", "host.example/web:1") == first);
+    CHECK(image_of(test.store, "other", "host.example/web:1") == two->front().manifest);
+    // No name leads to it any more, and it stays.
+    const auto kept = [&]() -> Result<Kept> { return Kept{*uses(test.store, "/nonexistent"), {}}; };
+    CHECK(prune(test.store, kept, false)->blobs.empty());
+    CHECK_FALSE(image_of(test.store, "web", "host.example/web:2").has_value());
+    REQUIRE(remove_pin(test.store, "web").has_value());
+    CHECK(image_of(test.store, "web", "host.example/web:1") == two->front().manifest);
+    CHECK(prune(test.store, kept, false)->layers.size() == 1);
+}
+
+TEST_CASE("notes of uses are read back, and a damaged one is an error", "[image]") {
+    TestStore test;
+    const auto tags = test.load_simple("host.example/web:1", "hello");
+    REQUIRE(tags.has_value());
+    const Digest digest = tags->front().manifest;
+    const auto run = test.folder.path / "run";
+    std::filesystem::create_directories(run / "run");
+    std::filesystem::create_directories(run / "compiled/api");
+    std::ofstream{run / "run/web.image"} << use_text(digest.text(), "host.example/web:1");
+    std::ofstream{run / "compiled/api/image"} << use_text(digest.text(), "host.example/web:1");
+    const auto found = uses(test.store, run);
+    REQUIRE(found.has_value());
+    REQUIRE(found->size() == 2);
+    CHECK(found->front().container == "api");
+    CHECK(found->back().container == "web");
+    CHECK(found->back().running);
+    CHECK(found->back().image == "host.example/web:1");
+    CHECK(found->back().digest == digest);
+    std::ofstream{run / "run/web.image"} << "sha256:12";
+    CHECK_FALSE(uses(test.store, run).has_value());
+}
+
 TEST_CASE("a damaged document stops prune, and verify names it", "[image]") {
     TestStore test;
     const auto tags = test.load_simple("host.example/web:1", "hello");
     REQUIRE(tags.has_value());
     std::ofstream{test.folder.path / "store/blobs/sha256" / tags->front().manifest.hex(), std::ios::app} << " ";
-    CHECK_FALSE(prune(test.store, {}, false).has_value());
+    CHECK_FALSE(prune(
+                    test.store, []() -> Result<Kept> { return Kept{}; }, false)
+                    .has_value());
     const auto problems = verify(test.store);
     REQUIRE(problems.has_value());
     REQUIRE(problems->size() == 1);

@@ -1,0 +1,80 @@
+#include "tools/ctr-run/image.hpp"
+
+#include "ctrd/base/file.hpp"
+#include "ctrd/image/paths.hpp"
+#include "ctrd/runtime/overlay.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace ctrd::run {
+namespace {
+
+std::string run_note(const std::string& name) {
+    return std::string{image::default_run_folder} + "/run/" + name + ".image";
+}
+
+bool names_image(const std::string& name) {
+    const std::string note = std::string{image::default_run_folder} + "/compiled/" + name + "/image";
+    return ::access(note.c_str(), F_OK) == 0;
+}
+
+/// Shared: who removes images, for which the names alone go, has to wait for us.
+Result<UniqueFd> lock_store() {
+    UniqueFd file = TRY(open_at(AT_FDCWD, std::string{image::default_store} + "/lock", O_RDONLY | O_NOFOLLOW));
+    while (::flock(file.get(), LOCK_SH) < 0)
+        if (errno != EINTR)
+            return fail(os_error(errno, "cannot lock the image store"));
+    return file;
+}
+
+std::string said(const DeclaredImage& image) { return "image '" + image.name + "' (" + image.digest + ")"; }
+
+Result<void> check_there(const DeclaredImage& image) {
+    for (const std::string& layer : image.layers)
+        if (const std::string path = std::string{image::default_store} + "/layers/" + layer;
+            ::access(path.c_str(), F_OK) < 0)
+            return fail(os_error(errno, said(image) + ": '" + path + "'",
+                                 "'ctrctl image pull' or 'ctrctl image load' brings it back"));
+    return {};
+}
+
+} // namespace
+
+Result<Declared> load_and_use(const std::string& name) {
+    // Before the config is read: what it names could be another image's by then, and this one removed.
+    UniqueFd lock;
+    if (names_image(name))
+        lock = TRY(lock_store());
+    Declared declared = TRY(load_declared(name));
+    if (!declared.image)
+        return declared;
+    if (!lock) {
+        lock = TRY(lock_store());
+        declared = TRY(load_declared(name));
+    }
+    if (!declared.image)
+        return declared;
+    TRY_VOID(check_there(*declared.image));
+    TRY_VOID(write_atomic(run_note(name), image::use_text(declared.image->digest, declared.image->name), 0600));
+    return declared;
+}
+
+Result<plan::Stack> make_stack(const std::string& name, const DeclaredImage& image) {
+    plan::Stack stack{.store = image::default_store, .layers = image.layers};
+    if (!image.forgets)
+        stack.changes = stack.store + "/" + image::changes_folder(name, image.layers.front());
+    TRY_VOID(runtime::make_changes(stack).context(said(image)));
+    return stack;
+}
+
+Result<void> release_image(const std::string& name) {
+    if (::unlink(run_note(name).c_str()) == 0 || errno == ENOENT)
+        return {};
+    return fail(os_error(errno, "cannot remove '" + run_note(name) + "'"));
+}
+
+} // namespace ctrd::run
