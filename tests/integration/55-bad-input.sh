@@ -49,7 +49,7 @@ refused "malformed TOML" 2 "$folder/web.toml:3:" "$good"$'\nuser = "www'
 refused "an unknown key" 2 "$folder/web.toml:3:1: unknown key 'comand'" "$good"$'\ncomand = ["x"]'
 refused "a value of the wrong kind" 2 "$folder/web.toml:3:" "$good"$'\nuser = ["x"]'
 refused "a user that the rootfs does not have" 2 "nosuchuser" "$good"$'\nuser = "nosuchuser"'
-refused "no rootfs and no bundle" 2 "neither 'rootfs' nor 'bundle' is given" 'command = ["/bin/true"]'
+refused "no image, rootfs and bundle" 2 "neither 'image' nor 'rootfs' nor 'bundle' is given" 'command = ["/bin/true"]'
 printf '%s\ncomand = 1\n[[sokcet]]\nlisten = 1\n' "$good" > $folder/web.toml
 check_status "several mistakes" 2 ctrctl check $folder/web.toml
 check_equal "all of them are reported" 2 "$(grep -c "unknown key" <<< "$output")"
