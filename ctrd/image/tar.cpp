@@ -96,6 +96,15 @@ Result<void> TarReader::skip(std::uint64_t size) {
     return {};
 }
 
+/// The last file's may be missing, with the zero blocks behind it (umoci insert): the file itself is whole.
+Result<void> TarReader::skip_padding() {
+    while (padding_ > 0) {
+        const auto part = TRY(piece(padding_));
+        padding_ = part.empty() ? 0 : padding_ - static_cast<std::uint32_t>(part.size());
+    }
+    return {};
+}
+
 /// The content of a header that is a file of its own.
 Result<std::string> TarReader::read_text(std::uint64_t size) {
     if (size > max_special)
@@ -122,9 +131,9 @@ Result<std::string_view> TarReader::data() {
 }
 
 Result<std::optional<TarEntry>> TarReader::next() {
-    TRY_VOID(skip(data_left_ + padding_));
+    TRY_VOID(skip(data_left_));
     data_left_ = 0;
-    padding_ = 0;
+    TRY_VOID(skip_padding());
     Extended extended;
     for (;;) {
         Block block;

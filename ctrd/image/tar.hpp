@@ -70,6 +70,7 @@ private:
     Result<bool> read_block(Block& block);
     Result<std::string> read_text(std::uint64_t size);
     Result<void> skip(std::uint64_t size);
+    Result<void> skip_padding();
     Result<TarEntry> entry_of(const Block& block, Extended& extended);
     Result<void> add_old_sparse(const Block& block, TarEntry& entry);
     Result<void> add_pax_sparse(Extended& extended, TarEntry& entry);

@@ -111,6 +111,16 @@ TEST_CASE("damaged and hostile archives are errors", "[image]") {
     }
 }
 
+TEST_CASE("an archive may end with its last file's last byte", "[image]") {
+    PieceSource source{tar_entry({.path = "a", .data = "four"}).substr(0, 512 + 4)};
+    TarReader reader{source};
+    REQUIRE(reader.next().has_value());
+    CHECK(*reader.data() == "four");
+    const auto end = reader.next();
+    REQUIRE(end.has_value());
+    CHECK_FALSE(end->has_value());
+}
+
 TEST_CASE("an archive that ends within a file is an error, not a short file", "[image]") {
     PieceSource source{tar_entry({.path = "a", .data = std::string(2000, 'x')}).substr(0, 1000)};
     TarReader reader{source};
