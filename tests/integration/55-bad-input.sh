@@ -159,7 +159,7 @@ ctrctl apply > /dev/null
 check_nothing_left
 
 # --- the command line ------------------------------------------------------------------------------------------------
-for words in "" "lsit" "list --jsno" "start" "kill -s NOSUCH web" "exec web" "run -- true" "logs -n x web" "apply ../x" \
+for words in "" "lsit" "list --jsno" "start" "kill -s NOSUCH web" "exec web" "run" "logs -n x web" "apply ../x" \
     "run --rootfs /srv/tree --bundle /srv/bundle -- true" "exec -e =x web true" "list --json=long" "status web/x"; do
     # shellcheck disable=SC2086
     check_status "bad usage: ctrctl $words" 2 ctrctl $words

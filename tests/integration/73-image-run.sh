@@ -35,8 +35,8 @@ check_equal "its command may be root and write" "0 new" "$(ctrctl run -u 0 host.
 check_equal "the next one does not see that" x "$(run 'test -e /etc/n || echo x')"
 check_status "--read-only" 1 ctrctl run -u 0 --read-only host.example/web:1 'touch /etc/n'
 check_equal "the root folder has the image's mode" 755 "$(ctrctl run host.example/web:1 'stat -c %a /')"
-check_status "an image that is not there is 3" 3 ctrctl run host.example/none:1
-check_contains "and the message says how it gets there" "'ctrctl image pull host.example/none:1'" "$output"
+check_status "an image that is neither there nor to be had" 1 ctrctl run host.example/none:1
+check_contains "and the message says so" "image 'host.example/none:1' is not stored, and can't be pulled: " "$output"
 check_equal "nothing of all that is left" "" "$(ls -A /var/lib/ctrd/tmp; find /run/ctrd/adhoc -mindepth 1; grep -w overlay /proc/self/mountinfo | grep -F /var/lib/ctrd)"
 
 # --- declared ---------------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ sleeping d 'volatile = "state"'
 check "containers of images are applied" apply
 check_contains "which says what was done" "a: created" "$output"
 for name in a b c d; do check "$name starts" systemctl start "ctr@$name"; done
-check_equal "the program is the image's entrypoint with the declared command" "/bin/sh -c echo up; sleep 3133337" \
+check_equal "the image's entrypoint runs the declared command" "sleep 3133337" \
     "$(tr '\0' ' ' < /proc/"$(property a MainPID)"/cmdline | sed 's/ $//')"
 inside a 'echo a > /etc/mine; rm /keep/k'
 inside b 'echo b > /etc/mine'
@@ -80,7 +80,7 @@ check_equal "and the journal" "host.example/web:1@$web" \
     "$(journalctl --sync; journalctl -u ctr@a.service -o json _TRANSPORT=stdout | tail -n 1 | jq -r .CTRD_IMAGE)"
 check_equal "and the list of images says who uses it" "a b c d" "$(ctrctl image list --json | jq -r '.[0].usedBy | join(" ")')"
 check_status "its name can't be removed" 1 ctrctl image rm host.example/web:1
-check_contains "and the message says whose it is" "is used by container 'a'" "$output"
+check_contains "and the message says whose it is" "is used by container '" "$output"
 
 mkdir four && echo 4 > four/new && tar -C four -cf four.tar .
 docker_archive newer.tar host.example/web:1 "$config" one.tar two.tar three.tar four.tar
@@ -152,7 +152,9 @@ for i in {1..8}; do
     cp part/f "part/f$i"
     umoci insert --image oci:many --rootless part /parts > /dev/null
 done
-umoci insert --image oci:many --rootless one/bin /bin > /dev/null
+# Its "insert" gives hard links wrong names: without any.
+mkdir few && cp one/bin/cat few/
+umoci insert --image oci:many --rootless few /bin > /dev/null
 umoci config --image oci:many --config.cmd cat --config.cmd /parts/f1 --config.cmd /parts/f8
 check "an image that umoci made is loaded" load oci host.example/umoci:1
 check_equal "and runs" "1 8" "$(ctrctl run host.example/umoci:1 | xargs)"

@@ -253,7 +253,8 @@ TEST_CASE("the beginning of a blob becomes the blob, and prune takes one that do
         REQUIRE(write_all(again->get(), "un")); // behind what was there
     }
     CHECK(std::filesystem::file_size(test.folder.path / "store/partial" / ("sha256-" + begun.hex())) == 5);
-    REQUIRE(prune(test.store, {}, false));
+    REQUIRE(prune(
+        test.store, [] { return Result<Kept>{}; }, false));
     CHECK(std::filesystem::is_empty(test.folder.path / "store/partial"));
 }
 
