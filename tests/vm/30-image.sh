@@ -18,7 +18,7 @@ check "an image of 130 layers is loaded" ctrctl image load many.tar
 check_equal "and runs" "129 129" "$(ctrctl run host.example/many:1 'cat /top; ls / | grep -c "^f[0-9]"' | xargs)"
 
 image_container() { # NAME MORE
-    printf 'image = "host.example/web:1"\nuser = "0"\ncommand = ["sleep 3133337"]\nstart = "manual"\n%s\n' "$2" | declare_container "$1"
+    declare_container "$1" < <(printf '%s\n' 'image = "host.example/web:1"' 'user = "0"' 'command = ["sleep 3133337"]' 'start = "manual"' "$2")
 }
 image_container kept ''
 image_container forgets 'volatile = "overlay"'
