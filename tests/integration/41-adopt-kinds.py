@@ -45,7 +45,8 @@ def ask_path(path, request=b""):
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(60)
         client.connect(path)
-        client.sendall(request)
+        if request:  # who answers without one may have closed by now
+            client.sendall(request)
         return client.recv(2000)
 
 
