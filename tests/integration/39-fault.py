@@ -20,10 +20,6 @@ PORTS = {"web": 8101, "idle": 8102, "made": 8103}
 PROGRAMS = {"ctrd": "/usr/lib/ctrd/ctrd", "ctr-run": "/usr/lib/ctrd/ctr-run",
             "ctrd-generator": "/usr/lib/systemd/system-generators/ctrd-generator"}
 
-if not all(os.path.exists(f"{BUILT}/{name}") for name in PROGRAMS):
-    print("skip - every step can be the last (this build has none of the programs: meson configure -Dfault-injection=true)")
-    sys.exit(0)
-
 
 def points():
     found = []
