@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Adoption of UDP and UNIX sockets, of ranges and workers; and what a payload can't do with these: docs/security.md's attacks."""
+import functools
 import json
 import os
 import sys
@@ -9,53 +10,11 @@ sys.dont_write_bytecode = True
 from standby import *  # noqa: E402,F403
 
 TREE = make_system_tree()
+write = functools.partial(write_below, TREE)
+container = functools.partial(declare_listening, TREE)
 if not (os.path.exists("/usr/sbin/nginx") and os.path.exists("/usr/bin/redis-server")):
     print("skip - UDP and UNIX sockets are adopted (nginx or redis-server is not installed)")
     sys.exit()
-
-
-def write(path, text):
-    os.makedirs(os.path.dirname(TREE + path), exist_ok=True)
-    with open(TREE + path, "w") as file:
-        file.write(text)
-
-
-def container(name, command, sockets, more=""):
-    words = ", ".join(f'"{word}"' for word in command)
-    declare(name, f'rootfs = "{TREE}"\ncommand = [{words}]\n{more}\n' + "".join(f"[[socket]]\n{socket}\n" for socket in sockets))
-    run("systemctl", "daemon-reload")
-    run("systemctl", "start", f"ctr@{name}.socket")
-
-
-def stop(name):
-    run("systemctl", "stop", f"ctr@{name}.service")
-    return wait_for(60, lambda: nothing_left(name))
-
-
-def datagram(port, text=b"hello", host="127.0.0.1"):
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as client:
-        client.settimeout(60)
-        client.connect((host, port))
-        client.send(text)
-        return client.recv(2000)
-
-
-def ask_path(path, request=b""):
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(60)
-        client.connect(path)
-        if request:  # who answers without one may have closed by now
-            client.sendall(request)
-        return client.recv(2000)
-
-
-def attempt(function, *arguments):
-    try:
-        return function(*arguments)
-    except OSError as error:
-        return f"{error}"
-
 
 # --- one program, four kinds of sockets
 

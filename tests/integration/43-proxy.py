@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Sockets that stay with systemd, their connections and datagrams copied by ctr-proxy; and deliver = "auto", which comes to that
 where a socket can't be adopted."""
+import functools
 import json
 import os
 import sys
@@ -10,42 +11,11 @@ sys.dont_write_bytecode = True
 from standby import *  # noqa: E402,F403
 
 TREE = make_system_tree()
+write = functools.partial(write_below, TREE)
+container = functools.partial(declare_listening, TREE)
 if not os.path.exists("/usr/sbin/nginx"):
     print("skip - sockets are proxied (nginx is not installed)")
     sys.exit()
-
-
-def write(path, text):
-    os.makedirs(os.path.dirname(TREE + path), exist_ok=True)
-    with open(TREE + path, "w") as file:
-        file.write(text)
-
-
-def container(name, command, sockets, more=""):
-    words = ", ".join(f'"{word}"' for word in command)
-    declare(name, f'rootfs = "{TREE}"\ncommand = [{words}]\n{more}\n' + "".join(f"[[socket]]\n{socket}\n" for socket in sockets))
-    run("systemctl", "daemon-reload")
-    run("systemctl", "start", f"ctr@{name}.socket")
-
-
-def stop(name):
-    run("systemctl", "stop", f"ctr@{name}.service")
-    return wait_for(60, lambda: nothing_left(name))
-
-
-def attempt(function, *arguments):
-    try:
-        return function(*arguments)
-    except OSError as error:
-        return f"{error}"
-
-
-def datagram(port, text=b"hello", host="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(60)
-        client.connect((host, port))
-        client.send(text)
-        return client.recv(70000)
 
 
 def echo(target, data):

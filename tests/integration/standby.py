@@ -61,6 +61,20 @@ def declare(name, text):
     declared.append(name)
 
 
+def write_below(tree, path, text):
+    os.makedirs(os.path.dirname(tree + path), exist_ok=True)
+    with open(tree + path, "w") as file:
+        file.write(text)
+
+
+def declare_listening(tree, name, command, sockets, more=""):
+    """Its sockets are there afterwards, without 'ctrctl apply'."""
+    words = ", ".join(f'"{word}"' for word in command)
+    declare(name, f'rootfs = "{tree}"\ncommand = [{words}]\n{more}\n' + "".join(f"[[socket]]\n{one}\n" for one in sockets))
+    run("systemctl", "daemon-reload")
+    run("systemctl", "start", f"ctr@{name}.socket")
+
+
 def forget_all():
     for name in declared:
         run("systemctl", "stop", f"ctr@{name}.socket", f"ctr@{name}.service")
@@ -109,6 +123,12 @@ def nothing_left(name):
         not os.path.exists(f"{SLICE}/ctr@{name}.service")
 
 
+def stop(name):
+    """Whether nothing is left of it."""
+    run("systemctl", "stop", f"ctr@{name}.service")
+    return wait_for(60, lambda: nothing_left(name))
+
+
 def ask(port, request=None, patience=30, hesitate=0.0):
     """One connection: all that the server says. An OSError where it was refused or reset. `hesitate`: seconds between the
     connection, which the server accepts, and the request."""
@@ -121,6 +141,33 @@ def ask(port, request=None, patience=30, hesitate=0.0):
         while data := connection.recv(4096):
             answer += data
         return answer
+
+
+def ask_path(path, request=b"", patience=60):
+    """The same of a UNIX stream socket: the first that the server says."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(patience)
+        client.connect(path)
+        if request:  # who answers without one may have closed by now
+            client.sendall(request)
+        return client.recv(2000)
+
+
+def datagram(port, text=b"hello", host="127.0.0.1"):
+    """The answer to one datagram."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(60)
+        client.connect((host, port))
+        client.send(text)
+        return client.recv(70000)
+
+
+def attempt(function, *arguments):
+    """What it says, or the error in words: for the detail of a report."""
+    try:
+        return function(*arguments)
+    except OSError as error:
+        return f"{error}"
 
 
 HTTP = b"GET / HTTP/1.0\r\nHost: test\r\n\r\n"
