@@ -247,6 +247,25 @@ with socket.create_server(("127.0.0.1", 8270)) as tcp, socket.socket(socket.AF_I
 report([found.get(way) for way in ("answer", "sendto", "connect", "setns", "out", "abstract")] == ["SUCCEEDED"] * 6 and pending(target),
        "without a guard a UDP socket sends anywhere, a socket's network can be entered, and a connection gets out", found)
 
+if found.get("io_uring") == "SUCCEEDED":
+    report(True, "without a profile io_uring can be used")
+else:
+    print(f"skip - without a profile io_uring can be used (this kernel says {found.get('io_uring')} to everybody)")
+
+os.makedirs("/srv/share")
+sibling = subprocess.Popen(["unshare", "-n", "python3", f"{TREE}/srv/attack.py", "sibling"], stdout=subprocess.PIPE, text=True)
+wait_for(60, lambda: os.path.exists("/srv/share/door.sock"))
+with socket.create_server(("127.0.0.1", 8273)) as tcp, socket.create_connection(("127.0.0.1", 8273), 60), \
+        socket.socket(socket.AF_UNIX) as door:
+    accepted, _ = tcp.accept()
+    door.connect("/srv/share/door.sock")
+    socket.send_fds(door, [b"x"], [accepted.fileno(), tcp.fileno()])
+    accepted.close()
+    found = attack_found(sibling.communicate(timeout=60)[0])
+report(found == {"accepted": "SUCCEEDED", "listener": "SUCCEEDED"},
+       "without a guard who is handed a connection or a listener of the host's gets out by it", found)
+shutil.rmtree("/srv/share")
+
 SHARE = os.path.abspath("share")
 os.makedirs(SHARE)
 MOUNT = f'[[mount]]\nsource = "{SHARE}"\ntarget = "/srv/share"\n'
