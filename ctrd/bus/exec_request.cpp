@@ -91,17 +91,6 @@ bool has_control_character(std::string_view text) {
     return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
 }
 
-/// A folder in a payload's hands would be a way out of its rootfs ("..").
-Result<void> check_stdio(int fd) {
-    struct stat facts {};
-    if (::fstat(fd, &facts) < 0)
-        return fail(os_error(errno, "cannot look at a descriptor"));
-    const int flags = ::fcntl(fd, F_GETFL);
-    if (S_ISDIR(facts.st_mode) || flags < 0 || (flags & O_PATH) != 0)
-        return fail(bad_input("a folder can't be stdin, stdout or stderr of a command"));
-    return {};
-}
-
 Result<void> check_console(int fd) {
     int domain = 0;
     socklen_t size = sizeof domain;
@@ -111,6 +100,16 @@ Result<void> check_console(int fd) {
 }
 
 } // namespace
+
+Result<void> check_stdio(int fd) {
+    struct stat facts {};
+    if (::fstat(fd, &facts) < 0)
+        return fail(os_error(errno, "cannot look at a descriptor"));
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (S_ISDIR(facts.st_mode) || flags < 0 || (flags & O_PATH) != 0)
+        return fail(bad_input("a folder can't be stdin, stdout or stderr of a command"));
+    return {};
+}
 
 Result<void> check_exec_request(const ExecRequest& request) {
     if (request.args.empty() || request.args.front().empty())

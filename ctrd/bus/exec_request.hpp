@@ -28,6 +28,9 @@ Result<ExecRequest> read_exec_request(sd_bus_message* call);
 /// The rules for everything but the descriptors.
 Result<void> check_exec_request(const ExecRequest& request);
 
+/// A folder in a payload's hands would be a way out of its rootfs ("..").
+Result<void> check_stdio(int fd);
+
 /// What `ctr-run exec` reads.
 std::string to_json(const ExecRequest& request, pid_t leader, std::uint64_t leader_start);
 

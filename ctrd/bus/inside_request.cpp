@@ -1,8 +1,8 @@
 #include "ctrd/bus/inside_request.hpp"
 
-#include <nlohmann/json.hpp>
+#include "ctrd/bus/options.hpp"
 
-#include <functional>
+#include <nlohmann/json.hpp>
 
 namespace ctrd::bus {
 namespace {
@@ -13,33 +13,6 @@ Result<void> check_path(const char* what, const std::string& path) {
     if (!path.starts_with('/') || path.size() > longest_path)
         return fail(bad_input(std::string{what} + " '" + printable(path) + "' is not an absolute path"));
     return {};
-}
-
-/// An a{sv}; `read` takes a value over and returns sd-bus' word, -ENOENT for a name that it does not know.
-Result<void> read_options(sd_bus_message* call, const char* known,
-                          const std::function<int(std::string_view name)>& read) {
-    int r = sd_bus_message_enter_container(call, 'a', "{sv}");
-    while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
-        const char* name = nullptr;
-        if (sd_bus_message_read(call, "s", &name) < 0)
-            return fail(bad_input("malformed options"));
-        r = read(name);
-        if (r == -ENOENT)
-            return fail(bad_input("unknown option '" + printable(name) + "'", known));
-        if (r < 0)
-            return fail(bad_input("option '" + printable(name) + "' has the wrong type"));
-        r = sd_bus_message_exit_container(call);
-    }
-    if (r < 0 || sd_bus_message_exit_container(call) < 0)
-        return fail(bad_input("malformed options"));
-    return {};
-}
-
-int read_bool(sd_bus_message* call, bool& value) {
-    int number = 0;
-    const int r = sd_bus_message_read(call, "v", "b", &number);
-    value = number != 0;
-    return r;
 }
 
 nlohmann::json base_of(pid_t leader, std::uint64_t leader_start) {
@@ -59,17 +32,10 @@ Result<CopyRequest> read_copy_to(sd_bus_message* call) {
         return fail(bad_input("malformed arguments"));
     request.path = path;
     TRY_VOID(read_options(call, "there are Name, Single and Mode", [&](std::string_view option) {
-        const char* text = nullptr;
-        if (option == "Single")
-            return read_bool(call, request.single);
-        if (option == "Mode")
-            return sd_bus_message_read(call, "v", "u", &request.mode);
-        if (option != "Name")
-            return -ENOENT;
-        const int r = sd_bus_message_read(call, "v", "s", &text);
-        if (r >= 0)
-            request.name = text;
-        return r;
+        return option == "Single" ? read_bool(call, request.single)
+               : option == "Mode" ? sd_bus_message_read(call, "v", "u", &request.mode)
+               : option == "Name" ? read_text(call, request.name)
+                                  : -ENOENT;
     }));
     TRY_VOID(check_path("path", request.path));
     if (request.name.contains('/') || request.name == "." || request.name == ".." || request.name.size() > 255)
