@@ -30,6 +30,10 @@ constexpr const char* paused = "7ae1f44611734c039e6e8c1c761fc57d";
 constexpr const char* resumed = "73851bda625c4e02ac781974b390a480";
 constexpr const char* declared = "6187c16d4ed14fbcad1346ac17d9329e";
 constexpr const char* undeclared = "89f7991432f748bb9bddf40e1501796e";
+constexpr const char* all[] = {started, ended, paused, resumed, declared, undeclared};
+/// What everybody may read of one.
+constexpr const char* fields = "MESSAGE,CTRD_EVENT,CTRD_NAME,CTRD_IMAGE,CTRD_ID,CTRD_LEADER,CTRD_RESULT,"
+                               "CTRD_EXIT_CODE,CTRD_EXIT_STATUS";
 } // namespace event_id
 
 } // namespace ctrd

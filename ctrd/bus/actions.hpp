@@ -12,10 +12,9 @@ namespace ctrd::bus {
 
 class Actions {
 public:
-    Actions(const Registry& registry, systemd::Units& units, Authority& authority, Executions& executions,
-            Callers& callers)
-        : registry_{registry}, units_{units}, authority_{authority}, executions_{executions}, waits_{registry,
-                                                                                                     callers} {}
+    Actions(Registry& registry, systemd::Units& units, Authority& authority, Executions& executions, Callers& callers)
+        : registry_{registry}, units_{units}, authority_{authority},
+          executions_{executions}, callers_{callers}, waits_{registry, callers} {}
 
     int start(sd_bus_message* call, const std::string& name);
     int stop(sd_bus_message* call, const std::string& name);
@@ -37,6 +36,15 @@ public:
     int copy_from(sd_bus_message* call, const std::string& name);
     int bind_mount(sd_bus_message* call, const std::string& name);
 
+    // actions_journal.cpp: what the journal has. They read their other arguments from the call.
+    int logs(sd_bus_message* call, const std::string& name);
+    int events(sd_bus_message* call);
+
+    // actions_declare.cpp: declarations until the next boot. They read their other arguments from the call.
+    int create(sd_bus_message* call, const std::string& name);
+    int rename(sd_bus_message* call, const std::string& name);
+    int remove(sd_bus_message* call, const std::string& name);
+
     /// The registry has told of a change.
     void changed(const Container& container) { waits_.changed(container); }
 
@@ -47,11 +55,13 @@ private:
     int copy(sd_bus_message* call, const std::string& name, bool in);
     void run_helper(sd_bus_message* call, const CallerRef& caller, const std::string& name, const Job& job);
     void answer_start(sd_bus_message* call, const std::string& name, const Result<std::string>& job) const;
+    void reply_declared(sd_bus_message* call, const std::string& name);
 
-    const Registry& registry_;
+    Registry& registry_;
     systemd::Units& units_;
     Authority& authority_;
     Executions& executions_;
+    Callers& callers_;
     Waits waits_;
 };
 

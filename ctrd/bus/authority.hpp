@@ -19,6 +19,8 @@ constexpr const char* exec = "io.ctrd1.exec";
 constexpr const char* set_properties = "io.ctrd1.set-properties";
 constexpr const char* copy = "io.ctrd1.copy-files";
 constexpr const char* bind_mount = "io.ctrd1.bind-mount";
+constexpr const char* read_logs = "io.ctrd1.read-logs";
+constexpr const char* create = "io.ctrd1.create-containers";
 } // namespace action
 
 class Authority {

@@ -145,6 +145,12 @@ const sd_bus_vtable vtable[] = {
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("BindMount", SD_BUS_ARGS("s", source, "s", target, "a{sv}", options), SD_BUS_NO_RESULT,
                             on<&Actions::bind_mount>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Rename", SD_BUS_ARGS("s", to), SD_BUS_RESULT("o", container), on<&Actions::rename>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, on<&Actions::remove>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("GetLogs", SD_BUS_ARGS("h", output_fd, "a{sv}", options), SD_BUS_NO_RESULT,
+                            on<&Actions::logs>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END};
 
 int find_object(sd_bus*, const char* path, const char*, void* userdata, void** found, sd_bus_error*) noexcept {

@@ -109,6 +109,10 @@ int on_kill(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
     return actions_of(userdata).kill(call, name, whom, signal);
 }
 
+int on_events(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    return actions_of(userdata).events(call);
+}
+
 int get_version(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void*, sd_bus_error*) noexcept {
     return sd_bus_message_append(reply, "s", CTRD_VERSION);
 }
@@ -162,6 +166,16 @@ const sd_bus_vtable vtable[] = {
                             on<&Actions::copy_from>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("BindMountContainer", SD_BUS_ARGS("s", name, "s", source, "s", target, "a{sv}", options),
                             SD_BUS_NO_RESULT, on<&Actions::bind_mount>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("CreateContainer", SD_BUS_ARGS("s", name, "s", declaration), SD_BUS_RESULT("o", container),
+                            on<&Actions::create>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("RenameContainer", SD_BUS_ARGS("s", name, "s", to), SD_BUS_RESULT("o", container),
+                            on<&Actions::rename>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("RemoveContainer", SD_BUS_ARGS("s", name, "a{sv}", options), SD_BUS_NO_RESULT,
+                            on<&Actions::remove>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("GetContainerLogs", SD_BUS_ARGS("s", name, "h", output_fd, "a{sv}", options),
+                            SD_BUS_NO_RESULT, on<&Actions::logs>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("GetEvents", SD_BUS_ARGS("h", output_fd, "a{sv}", options), SD_BUS_NO_RESULT, on_events,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_SIGNAL_WITH_ARGS("ContainerNew", SD_BUS_ARGS("s", name, "o", container), 0),
     SD_BUS_SIGNAL_WITH_ARGS("ContainerRemoved", SD_BUS_ARGS("s", name, "o", container), 0),
     SD_BUS_SIGNAL_WITH_ARGS("ContainerStateChanged", SD_BUS_ARGS("s", name, "s", state), 0),

@@ -69,6 +69,10 @@ METHODS = {
     "CopyTo": ("CopyToContainer", "copy-files", "sha{sv}", ("/tmp/copied", 0, {"Single": ("b", 1)}), (NULL,)),
     "CopyFrom": ("CopyFromContainer", "copy-files", "sh", ("/etc/passwd", 0), (DATA,)),
     "BindMount": ("BindMountContainer", "bind-mount", "ssa{sv}", ("/srv", "/tmp", {}), ()),
+    "GetLogs": ("GetContainerLogs", "read-logs", "ha{sv}", (0, {}), (DATA,)),
+    # Of one that is declared for good: who may gets to hear that.
+    "Rename": ("RenameContainer", "create-containers", "s", ("web2",), ()),
+    "Remove": ("RemoveContainer", "create-containers", "a{sv}", ({},), ()),
     "GetStats": ("GetContainerStats", None, "", (), ()),
     "GetProcesses": ("GetContainerProcesses", None, "", (), ()),
     "Kill": ("KillContainer", "manage-containers", "si", ("leader", 28), ()),
@@ -76,7 +80,9 @@ METHODS = {
     "Wait": ("WaitContainer", None, "", (), ()),  # after the Stop
 }
 READING = {"ListContainers": ("", ()), "GetContainer": ("s", ("web",)), "GetContainerByPID": ("u", (1,)),
-           "GetContainerByUnit": ("s", ("ctr@web.service",)), "GetContainerByCGroup": ("s", ("/x",))}
+           "GetContainerByUnit": ("s", ("ctr@web.service",)), "GetContainerByCGroup": ("s", ("/x",)),
+           "GetEvents": ("ha{sv}", (0, {}), (DATA,))}
+CREATE = ("CreateContainer", "ss", ("made", 'rootfs = "/srv/tree"\nstart = "manual"\ncommand = ["/bin/true"]\n'))
 ACTIONS = sorted({one[1] for one in METHODS.values()} - {None})
 
 
@@ -129,13 +135,13 @@ with open(os.path.join(os.environ["CTRD_SOURCE"], "ctrd/bus/reply.hpp")) as sour
     agree("errors", pages["errors"], re.findall(r'"([a-z0-9.A-Z]+\.Error\.\w+)"', source.read()))
 
 names = [one.split("(")[0] for one in manager["methods"] + container["methods"]]
-report(sorted(names) == sorted([*READING, *METHODS, *(one[0] for one in METHODS.values())]),
+report(sorted(names) == sorted([*READING, *METHODS, CREATE[0], *(one[0] for one in METHODS.values())]),
        "what follows knows every method", names)
 
 tester = Bus(TESTER)
 leaders = unit("web", "MainPID"), unit("other", "MainPID")
-for method, (signature, values) in READING.items():
-    reply = tester.call("io.ctrd1", *MANAGER, method, signature, values)
+for method, facts in READING.items():
+    reply = tester.call("io.ctrd1", *MANAGER, method, *facts)
     report(not reply.error.endswith(("AccessDenied", "Required")), f"everybody may call {method}", reply.text)
 for method in ("GetStats", "GetProcesses"):
     good = all(ask(tester, method, "web", by_object).kind != ERROR for by_object in (False, True))
@@ -143,6 +149,8 @@ for method in ("GetStats", "GetProcesses"):
 for method in changing():
     wrong = refused(tester, [method], "web", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired")
     report(not wrong, f"without a rule an unprivileged user may not call {method}", wrong)
+reply = tester.call("io.ctrd1", *MANAGER, *CREATE)
+report(reply.error.endswith("InteractiveAuthorizationRequired"), "nor CreateContainer", reply.text)
 report(leaders == (unit("web", "MainPID"), unit("other", "MainPID")), "nothing has come of it")
 
 for action in ACTIONS:
@@ -155,12 +163,15 @@ for action in ACTIONS:
     report(not wrong, f"nor does the one for {action} allow anything with another container", wrong)
     for method in changing(action):
         replies = [ask(tester, method, "web", by_object) for by_object in (False, True)]
-        errors = [one.text for one in replies if one.kind == ERROR]
+        errors = [one.text for one in replies if one.kind == ERROR and "declared for good" not in one.text]
         # What is stopped by the first call is not there for the second one.
         report(not errors, f"a rule for {action} allows {method}", errors)
         if method in ("Stop", "Kill"):
             run("systemctl", "start", "ctr@web.service")
+    reply = tester.call("io.ctrd1", *MANAGER, *CREATE)
+    report(reply.error == "org.freedesktop.DBus.Error.AccessDenied", "nor CreateContainer of another name", reply.text)
 report(leaders[1] == unit("other", "MainPID"), "the other container never noticed")
+report(not os.path.exists("/run/ctrd/containers/made.toml"), "and none was made")
 
 run("systemctl", "stop", "ctr@web.service")
 report(ask(tester, "Wait", "web", True).kind != ERROR, "everybody may wait")

@@ -28,16 +28,18 @@ chance = random.Random(SEED)
 METHODS = {
     "Start": "", "Stop": "", "Restart": "", "Pause": "", "Resume": "", "Kill": "si", "Wait": "", "Exec": "asa{sv}hhh",
     "SetProperties": "ba{sv}", "GetStats": "", "GetProcesses": "", "CopyTo": "sha{sv}", "CopyFrom": "sh", "BindMount": "ssa{sv}",
+    "Rename": "s", "Remove": "a{sv}", "GetLogs": "ha{sv}",
 }
 MANAGERS = {
     "Start": "StartContainer", "Stop": "StopContainer", "Restart": "RestartContainer", "Pause": "PauseContainer",
     "Resume": "ResumeContainer", "Kill": "KillContainer", "Wait": "WaitContainer", "SetProperties": "SetContainerProperties",
     "GetStats": "GetContainerStats", "GetProcesses": "GetContainerProcesses", "CopyTo": "CopyToContainer",
-    "CopyFrom": "CopyFromContainer", "BindMount": "BindMountContainer",
+    "CopyFrom": "CopyFromContainer", "BindMount": "BindMountContainer", "Rename": "RenameContainer", "Remove": "RemoveContainer", "GetLogs": "GetContainerLogs",
 }
-OTHERS = {"ListContainers": "", "GetContainer": "s", "GetContainerByPID": "u", "GetContainerByUnit": "s", "GetContainerByCGroup": "s"}
+OTHERS = {"ListContainers": "", "GetContainer": "s", "GetContainerByPID": "u", "GetContainerByUnit": "s", "GetContainerByCGroup": "s",
+          "CreateContainer": "ss", "GetEvents": "ha{sv}"}
 WORDS = ["web", "other", "", "nosuch", "../web", "web\n", "ä" * 300, "x" * 70000, "leader", "all", "/", "/tmp", "/tmp/../..", "/proc/self/fd/9",
-         "/bin/true", "true", "User", "Environment", "ConsoleSocket", "WorkingDirectory", "Single", "Mode", "Name", "ReadOnly", "MakeTarget",
+         "/bin/true", "true", "User", "Environment", "ConsoleSocket", "WorkingDirectory", "Single", "Mode", "Name", "ReadOnly", "MakeTarget", "Force", "Lines", "AfterCursor",
          "TasksMax", "MemoryMax", "ExecStart", "ctr@web.service", "/machine.slice/ctr@web.service/payload", "%s%n", "A=b"]
 ONES = "ybnqiuxtdsogvh"
 

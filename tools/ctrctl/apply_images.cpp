@@ -2,6 +2,10 @@
 
 #include "ctrd/image/use.hpp"
 
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdio>
 #include <ctime>
 
 namespace ctrd::ctl {
@@ -42,6 +46,23 @@ Result<void> forget_images(const std::vector<std::string>& containers) {
         if (store)
             TRY_VOID(image::remove_pin(*store, container));
     return {};
+}
+
+Result<void> move_image(const std::string& container, const std::string& to) {
+    const auto store = image::Store::open_existing(image::default_store);
+    if (!store)
+        return {};
+    const std::string folder = std::string{image::default_store} + "/containers/";
+    if (::renameat2(AT_FDCWD, (folder + container).c_str(), AT_FDCWD, (folder + to).c_str(), RENAME_NOREPLACE) < 0 &&
+        errno != ENOENT)
+        return fail(os_error(errno, "cannot rename '" + folder + container + "' to '" + folder + to + "'",
+                             errno == EEXIST ? "'ctrctl image prune' removes what is of no container" : ""));
+    auto pin = TRY(image::find_pin(*store, container));
+    if (!pin)
+        return {};
+    pin->container = to;
+    TRY_VOID(image::set_pin(*store, *pin));
+    return image::remove_pin(*store, container);
 }
 
 std::string describe_image(const std::string& note) {

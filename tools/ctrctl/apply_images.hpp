@@ -25,6 +25,9 @@ Result<void> pin_images(const std::vector<AppliedImage>& images);
 /// Of containers that are declared no more.
 Result<void> forget_images(const std::vector<std::string>& containers);
 
+/// Another name for a container at rest: its pin, and what it has written, if it is from an image.
+Result<void> move_image(const std::string& container, const std::string& to);
+
 /// "web:1 (sha256:0123456789ab)"; "" for a note of nothing.
 std::string describe_image(const std::string& note);
 

@@ -99,6 +99,8 @@ public:
     Outcome<void> set_properties(const std::string& name, bool runtime, const std::vector<Setting>& settings);
     Outcome<Use> use(const std::string& name);
     Outcome<std::vector<std::uint32_t>> processes(const std::string& name);
+    Outcome<void> rename(const std::string& name, const std::string& to);
+    Outcome<void> remove(const std::string& name, bool force);
     Outcome<void> bind_mount(const std::string& name, const std::string& source, const std::string& target,
                              bool read_only, bool make_target);
     Outcome<void> copy_to(const std::string& name, const std::string& path, int data, const CopyWay& way);

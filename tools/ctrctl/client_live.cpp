@@ -109,6 +109,28 @@ Outcome<void> Client::bind_mount(const std::string& name, const std::string& sou
     return {};
 }
 
+Outcome<void> Client::rename(const std::string& name, const std::string& to) {
+    const auto add = [&](sd_bus_message* m) { return sd_bus_message_append(m, "ss", name.c_str(), to.c_str()); };
+    auto reply = call({manager_path, manager_interface, "RenameContainer",
+                       "cannot rename " + container(name) + " to '" + to + "'", name, Again::only_if_undelivered},
+                      add);
+    if (!reply)
+        return std::unexpected{std::move(reply).error()};
+    return {};
+}
+
+Outcome<void> Client::remove(const std::string& name, bool force) {
+    const auto add = [&](sd_bus_message* m) {
+        return sd_bus_message_append(m, "sa{sv}", name.c_str(), 1, "Force", "b", int{force});
+    };
+    auto reply = call({manager_path, manager_interface, "RemoveContainer", "cannot remove " + container(name), name,
+                       Again::only_if_undelivered},
+                      add);
+    if (!reply)
+        return std::unexpected{std::move(reply).error()};
+    return {};
+}
+
 Outcome<void> Client::copy_from(const std::string& name, const std::string& path, int data) {
     const auto add = [&](sd_bus_message* m) {
         return sd_bus_message_append(m, "ssh", name.c_str(), path.c_str(), data);

@@ -116,9 +116,13 @@ void add_ask(CLI::App& verb, bool& no_ask_password) {
 }
 
 /// exec and run.
-template <class Options> void add_process(CLI::App& verb, Options& options) {
+template <class Options> void add_terminal(CLI::App& verb, Options& options) {
     verb.add_flag("-t,--tty", options.terminal, "with a terminal (the default where stdin and stdout are one)");
     verb.add_flag("-T,--no-tty", options.no_terminal, "without a terminal")->excludes("--tty")->option_text(" ");
+}
+
+/// exec, run and create.
+template <class Options> void add_process(CLI::App& verb, Options& options) {
     verb.add_option("-u,--user", options.user, "run it as this user: name or number, with ':group' if wanted");
     verb.add_option("-w,--workdir", options.directory, "run it in this folder of the container")->option_text("DIR");
     verb.add_option("-e,--env", options.environment, "set an environment variable; may be repeated")
@@ -152,6 +156,7 @@ private:
     void add_exec();
     void add_logs();
     void add_run();
+    void add_new(const char* name, const char* help);
     void add_declarations();
     Outcome<std::vector<std::string>> command_of(const CLI::App& verb) const;
     void take_image();
@@ -175,6 +180,7 @@ private:
     LogsOptions logs_{};
     RunOptions run_{};
     RemoveOptions remove_{};
+    RenameOptions rename_{};
     CheckOptions check_{};
     ApplyOptions apply_{};
     ImageOptions image_{};
@@ -300,6 +306,7 @@ void Parser::add_exec() {
     CLI::App& verb = add("exec", "Run a command in a running container; ends with its exit code");
     take_command(verb, "COMMAND [ARGUMENT...]");
     verb.add_option("NAME", exec_.name, "container")->required();
+    add_terminal(verb, exec_);
     add_process(verb, exec_);
     add_ask(verb, exec_.no_ask_password);
 }
@@ -314,8 +321,9 @@ void Parser::add_logs() {
     add_json(verb, logs_.json);
 }
 
-void Parser::add_run() {
-    CLI::App& verb = add("run", "Run a new container, in the foreground or in the background");
+/// run and create.
+void Parser::add_new(const char* name, const char* help) {
+    CLI::App& verb = add(name, help);
     take_command(verb, "[IMAGE] [--] [COMMAND [ARGUMENT...]]");
     verb.add_option("--name", run_.name, "its name; a new one if not given")->option_text("NAME");
     verb.add_option("--rootfs", run_.rootfs, "in place of IMAGE: folder that is its root file system")
@@ -323,6 +331,8 @@ void Parser::add_run() {
     verb.add_option("--bundle", run_.bundle, "in place of IMAGE: OCI bundle, a folder with config.json")
         ->excludes("--rootfs")
         ->option_text("DIR");
+    if (verb.get_name() == "run")
+        add_terminal(verb, run_);
     add_process(verb, run_);
     verb.add_option("--hostname", run_.hostname, "its host name")->option_text("NAME");
     verb.add_option("--network", run_.network, "none: loopback only (the default of a folder), host: the host's own")
@@ -332,13 +342,24 @@ void Parser::add_run() {
     verb.add_option("--entrypoint", run_.entrypoint, "in place of the image's own; once for each word")
         ->option_text("WORD")
         ->allow_extra_args(false);
-    verb.add_flag("-d,--detach", run_.detach, "in the background, declared until the next boot; prints its name");
-    verb.add_option("--restart", run_.restart, "with --detach: when it is started again after it has ended")
+    verb.add_option("--restart", run_.restart, "in the background: when it is started again after it has ended")
         ->check(CLI::IsMember({"no", "on-success", "on-failure", "on-abnormal", "on-abort", "always"}))
         ->option_text("POLICY");
-    CLI::App& remove = add("rm", "Remove containers that 'run --detach' has made");
+}
+
+void Parser::add_run() {
+    add_new("run", "Run a new container, in the foreground or in the background");
+    app_.get_subcommand("run")->add_flag("-d,--detach", run_.detach,
+                                         "in the background, declared until the next boot; prints its name");
+    add_new("create", "Declare a new container until the next boot, and do not start it");
+    CLI::App& rename = add("rename", "Give a container at rest, of 'run --detach' or 'create', another name");
+    rename.add_option("NAME", rename_.name, "container")->required();
+    rename.add_option("TO", rename_.to, "its new name")->required();
+    add_ask(rename, rename_.no_ask_password);
+    CLI::App& remove = add("rm", "Remove containers that 'run --detach' or 'create' has made");
     remove.add_option("NAME", remove_.names, "container")->required();
     remove.add_flag("-f,--force", remove_.force, "stop them first if they run");
+    add_ask(remove, remove_.no_ask_password);
 }
 
 void Parser::add_declarations() {
@@ -380,23 +401,26 @@ Outcome<Command> Parser::chosen() {
         image_.verb = name;
         return image_;
     }
-    if (name == "exec" || name == "run") {
+    run_.create = name == "create";
+    const bool is_new = name == "run" || run_.create;
+    if (name == "exec" || is_new) {
         auto command = command_of(verb);
         if (!command)
             return std::unexpected{std::move(command).error()};
         (name == "exec" ? exec_.command : run_.command) = std::move(*command);
-        if (name == "run")
+        if (is_new)
             take_image();
     }
     control_.verb = use_.verb = show_.verb = login_.verb = name;
     const std::pair<std::string_view, std::function<Command()>> verbs[] = {
-        {"list", [&] { return list_; }},     {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
-        {"logs", [&] { return logs_; }},     {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
-        {"apply", [&] { return apply_; }},   {"wait", [&] { return wait_; }},     {"set", [&] { return set_; }},
-        {"bind", [&] { return bind_; }},     {"cp", [&] { return cp_; }},         {"stats", [&] { return use_; }},
-        {"top", [&] { return use_; }},       {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
-        {"rm", [&] { return remove_; }},     {"cat", [&] { return show_; }},      {"events", [&] { return events_; }},
-        {"timing", [&] { return timing_; }}, {"login", [&] { return login_; }},   {"logout", [&] { return login_; }},
+        {"list", [&] { return list_; }},   {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
+        {"logs", [&] { return logs_; }},   {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
+        {"apply", [&] { return apply_; }}, {"wait", [&] { return wait_; }},     {"set", [&] { return set_; }},
+        {"bind", [&] { return bind_; }},   {"cp", [&] { return cp_; }},         {"stats", [&] { return use_; }},
+        {"top", [&] { return use_; }},     {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
+        {"rm", [&] { return remove_; }},   {"cat", [&] { return show_; }},      {"events", [&] { return events_; }},
+        {"create", [&] { return run_; }},  {"rename", [&] { return rename_; }}, {"timing", [&] { return timing_; }},
+        {"login", [&] { return login_; }}, {"logout", [&] { return login_; }},
     };
     for (const auto& [known, options] : verbs)
         if (known == name)
@@ -412,7 +436,7 @@ std::string Parser::help(const CLI::Success& asked_for) {
 
 Outcome<Command> Parser::parse(std::vector<std::string> words) {
     // CLI11 takes what follows "--" for the program's business and not the verb's: it does not get to see it.
-    if (!words.empty() && (words.front() == "exec" || words.front() == "run")) {
+    if (!words.empty() && (words.front() == "exec" || words.front() == "run" || words.front() == "create")) {
         const auto dashes = std::ranges::find(words, "--");
         after_dashes_.assign(dashes, words.end());
         words.erase(dashes, words.end());

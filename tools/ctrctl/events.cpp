@@ -32,10 +32,9 @@ std::vector<std::string> journal_arguments(const EventsOptions& options) {
                            : json == Json::pretty ? "--output=json-pretty"
                                                   : "--output=json");
     if (json != Json::off)
-        arguments.emplace_back("--output-fields=MESSAGE,CTRD_EVENT,CTRD_NAME,CTRD_IMAGE,CTRD_ID,CTRD_LEADER,"
-                               "CTRD_RESULT,CTRD_EXIT_CODE,CTRD_EXIT_STATUS");
-    for (const char* id : {event_id::started, event_id::ended, event_id::paused, event_id::resumed, event_id::declared,
-                           event_id::undeclared})
+        arguments.push_back("--output-fields=" + std::string{event_id::fields});
+    arguments.emplace_back("_UID=0"); // whoever may write to the journal could make up the rest
+    for (const char* id : event_id::all)
         arguments.push_back(std::string{"MESSAGE_ID="} + id);
     for (const auto& name : options.names)
         arguments.push_back("CTRD_NAME=" + name);

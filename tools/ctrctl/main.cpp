@@ -27,6 +27,7 @@ struct Run {
     int operator()(const CheckOptions& options) const { return check(options); }
     int operator()(const ApplyOptions& options) const { return apply(options); }
     int operator()(const RemoveOptions& options) const { return remove(options); }
+    int operator()(const RenameOptions& options) const { return rename(options); }
     int operator()(const TimingOptions& options) const { return timing(options); }
     int operator()(const ImageOptions& options) const { return image(options); }
     int operator()(const LoginOptions& options) const { return log_in_or_out(options); }

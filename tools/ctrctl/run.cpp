@@ -73,7 +73,7 @@ Outcome<std::string> choose_name(const RunOptions& options) {
                       {std::errc::device_or_resource_busy,
                        "the name '" + options.name + "' is already in use by the container of '" + *file + "'",
                        "choose another one with --name, or 'ctrctl start " + options.name + "'"});
-    if (options.detach && is_taken(options.name))
+    if ((options.detach || options.create) && is_taken(options.name))
         return refuse(exit_failure,
                       {std::errc::device_or_resource_busy,
                        "the name '" + options.name + "' is already in use by a container in the foreground",
@@ -180,8 +180,8 @@ int supervise(pid_t runtime, const SignalQueue& signals) {
 
 Outcome<void> check_options(const RunOptions& options) {
     if (::geteuid() != 0)
-        return refuse(exit_denied, {std::errc::operation_not_permitted, "cannot run a container: permission denied",
-                                    "run it as root"});
+        return refuse(exit_denied, {std::errc::operation_not_permitted,
+                                    "cannot run or create a container: permission denied", "run it as root"});
     if (!options.rootfs.empty() && !options.bundle.empty())
         return refuse(exit_bad_input, bad_input("--rootfs and --bundle exclude each other"));
     if (options.rootfs.empty() && options.bundle.empty() && options.image.empty())
@@ -193,7 +193,7 @@ Outcome<void> check_options(const RunOptions& options) {
     if (!options.rootfs.empty() && options.command.empty())
         return refuse(exit_bad_input, bad_input("no command to run in '" + options.rootfs + "'",
                                                 "as in: ctrctl run --rootfs " + options.rootfs + " -- /bin/sh"));
-    if (!options.restart.empty() && !options.detach)
+    if (!options.restart.empty() && !options.detach && !options.create)
         return refuse(exit_bad_input, bad_input("--restart is for containers in the background", "add --detach"));
     return check_assignments(options.environment);
 }
@@ -226,12 +226,12 @@ int run(const RunOptions& options) {
     const auto spec = spec_of(options, *name);
     if (!spec)
         return report(spec.error());
-    if (options.detach && *image) // for the generator, which completes no short names
+    if ((options.detach || options.create) && *image) // for the generator, which completes no short names
         if (auto pinned =
                 pin_images({{*name, options.image, image::use_text((*image)->digest().text(), options.image)}});
             !pinned)
             return report(exit_failure, pinned.error());
-    if (options.detach)
+    if (options.detach || options.create)
         return run_detached(options, *name, *spec);
     const auto config = config_for(options, *spec, *image);
     if (!config)

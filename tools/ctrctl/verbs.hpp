@@ -106,15 +106,23 @@ struct RunOptions {
     std::string name{}, image{}, rootfs{}, bundle{}, user{}, directory{}, hostname{}, network{};
     std::vector<std::string> environment{}, entrypoint{}, command{};
     std::string restart{};
-    bool terminal{false}, no_terminal{false}, read_only{false}, detach{false};
+    bool terminal{false}, no_terminal{false}, read_only{false};
+    bool detach{false}, create{false}; // in the background; declared, and not started
 };
+/// run and create.
 int run(const RunOptions& options);
 
 struct RemoveOptions {
     std::vector<std::string> names{};
-    bool force{false};
+    bool force{false}, no_ask_password{false};
 };
 int remove(const RemoveOptions& options);
+
+struct RenameOptions {
+    std::string name{}, to{};
+    bool no_ask_password{false};
+};
+int rename(const RenameOptions& options);
 
 struct CheckOptions {
     std::vector<std::string> files{};
@@ -158,8 +166,9 @@ struct Answer {
 };
 
 /// One command line, understood.
-using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions,
-                             CpOptions, UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions,
-                             RemoveOptions, CheckOptions, ApplyOptions, TimingOptions, ImageOptions, LoginOptions>;
+using Command =
+    std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions, CpOptions,
+                 UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions, RemoveOptions,
+                 RenameOptions, CheckOptions, ApplyOptions, TimingOptions, ImageOptions, LoginOptions>;
 
 } // namespace ctrd::ctl
