@@ -69,16 +69,17 @@ def test_users(container):
 
 
 def test_login(container):
-    terminal = Terminal("machinectl", "login", "busybox")
+    name = container.name
+    terminal = Terminal("machinectl", "login", name)
     asked = terminal.expect("login: ")
     terminal.type("root\n")
     if terminal.expect("Password:", 3):
         terminal.type("\n")
     good = asked and (terminal.expect("# ", 10) or terminal.expect("incorrect", 10))
-    report(good, "busybox: machinectl login asks who one is", terminal.text)
+    report(good, f"{name}: machinectl login asks who one is", terminal.text)
     terminal.type("\x1d\x1d\x1d")
-    report(terminal.wait() is not None, "busybox: three ^] leave it", terminal.text)
-    report(wait_for(lambda: not run("pgrep", "-f", "ctr-run exec").stdout, 15), "busybox: the log-in ends with it",
+    report(terminal.wait() is not None, f"{name}: three ^] leave it", terminal.text)
+    report(wait_for(lambda: not run("pgrep", "-f", "ctr-run exec").stdout, 15), f"{name}: the log-in ends with it",
            run("pgrep", "-af", "ctr-run exec").stdout)
 
 
@@ -178,7 +179,8 @@ with Kinds(("busybox", "nginx")) as kinds:
         test_shell(each)
         test_interactive(each)
     test_users(kinds[0])
-    test_login(kinds[0])
+    for each in kinds:
+        test_login(each)
     test_strangers(kinds[1])
     test_host_bus()
     test_recovery(kinds[0])

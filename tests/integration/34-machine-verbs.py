@@ -117,10 +117,48 @@ def test_power(container):
     report(container.is_over(), f"{name}: it stays off")
 
 
+def test_addresses(container):
+    """A container with an address of its own, however it has come by that."""
+    name, address = container.name, "10.77.1.2"
+    run("nsenter", f"--net=/proc/{container.leader()}/ns/net", "ip", "address", "add", f"{address}/32", "dev", "lo", "scope", "global")
+    status = machinectl("status", name, "--no-pager").stdout
+    report(address in status, f"{name}: its addresses are shown", status)
+    found = run("getent", "hosts", name)
+    report(found.stdout.startswith(address), f"{name}: nss-mymachines finds it by its name", found)
+
+
+def test_enable(container):
+    """At rest before and after."""
+    name = container.name
+    link = f"/etc/systemd/system/machines.target.wants/systemd-nspawn@{name}.service"
+    report(name in machinectl("list-images", "--no-legend").stdout, f"{name}: machinectl list-images has it")
+    done = machinectl("enable", name)
+    report(done.returncode == 0 and os.path.islink(link) and container.is_over(), f"{name}: enable says that it starts at boot", done.stderr)
+    run("systemctl", "start", "machines.target")
+    report(wait_for(container.is_up, 60), f"{name}: it starts with machines.target", container.log())
+    run("systemctl", "stop", "machines.target", seconds=150)
+    report(wait_for(container.is_over, 100), f"{name}: and stops with it")
+    done = machinectl("disable", name)
+    report(done.returncode == 0 and not os.path.lexists(link), f"{name}: disable takes it back", done.stderr)
+    done = machinectl("start", name)
+    report(done.returncode == 0 and container.is_up(), f"{name}: start starts it", done.stderr, container.log())
+    machinectl("terminate", name)
+    over = wait_for(lambda: container.is_over() and run("systemctl", "is-active", f"systemd-nspawn@{name}.service").stdout.strip() == "inactive", 100)
+    report(over, f"{name}: what has ended can be started again", run("systemctl", "status", f"systemd-nspawn@{name}.service").stdout)
+    before = sorted(os.listdir(f"{HERE}/{name}"))
+    machinectl("remove", name)
+    report(before and sorted(os.listdir(f"{HERE}/{name}")) == before and os.path.isdir("/run/ctrd/no-image"),
+           f"{name}: remove has nothing to remove but a link", before)
+    run("systemctl", "daemon-reload")
+    report(os.path.islink(f"/run/machines/{name}"), f"{name}: which is there again after the next daemon-reload")
+
+
 with Kinds(more="init = true\n") as kinds:
     for each in kinds:
         each.start()
         test_facts(each)
+        if each.name == "nginx":
+            test_addresses(each)
         if each.name == "debian":
             test_systemd(each)
         test_copy(each)
@@ -130,3 +168,10 @@ with Kinds(more="init = true\n") as kinds:
         test_terminate(each)
         each.start()
         test_power(each)
+        test_enable(each)
+    os.makedirs("/var/lib/machines/busybox/usr")
+    run("systemctl", "daemon-reload")
+    report("Made by ctrd-generator" not in run("systemctl", "cat", "systemd-nspawn@busybox.service").stdout and
+           "Made by ctrd-generator" in run("systemctl", "cat", "systemd-nspawn@nginx.service").stdout,
+           "the unit of an nspawn image with the name of a container is left alone")
+    run("rm", "-r", "/var/lib/machines/busybox")

@@ -1,5 +1,6 @@
 // ctrd-generator: systemd runs it at boot and at every daemon-reload, before any unit is loaded; systemd.generator(7).
 #include "config/config.hpp"
+#include "config/machine_units.hpp"
 #include "ctrd/base/fd.hpp"
 
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -120,6 +122,8 @@ int main(int argc, char** argv) {
     } else {
         out.units = options.folders.front();
         problems = config::generate(dirs, out);
+        std::ranges::move(config::generate_machine_units(config::list_names(dirs).names, out.units, options.root),
+                          std::back_inserter(problems));
         Log{}.lines(config::to_text(problems));
     }
     return problems.empty() ? 0 : 1;
