@@ -29,17 +29,20 @@ class Settler {
 public:
     Settler(int tree, std::span<const UniqueFd> lowers) : tree_{tree}, lowers_{lowers} {}
 
-    Result<void> folder(std::string path) {
-        for (const auto& [from, to] : moved_)
-            if (path == from || path.starts_with(from + "/"))
-                path = to + path.substr(from.size());
+    /// The uppermost layer's root is what the container sees as "/".
+    Result<void> root() { return copy_attributes(".", TRY(find_in_layers(lowers_, ""))); }
+
+    Result<void> folder(const std::string& implied) {
+        const std::string path = moved(implied);
         const Found below = TRY(find_in_layers(lowers_, path));
         if (below.kind == Found::Kind::link && below.path == path)
             return move_to_target(path);
         return copy_attributes(path, below);
     }
 
-    Result<void> link(const LayerDebts::Link& link) {
+    Result<void> link(LayerDebts::Link link) {
+        link.path = moved(std::move(link.path));
+        link.target = moved(std::move(link.target));
         if (::faccessat(tree_, link.target.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
             const Found below = TRY(find_in_layers(lowers_, link.target));
             if (below.path != link.target || (below.kind != Found::Kind::link && below.kind != Found::Kind::other))
@@ -67,6 +70,14 @@ public:
     }
 
 private:
+    /// Where it is since a folder on its way has become what it is a link to below.
+    [[nodiscard]] std::string moved(std::string path) const {
+        for (const auto& [from, to] : moved_)
+            if (path == from || path.starts_with(from + "/"))
+                path = to + path.substr(from.size());
+        return path;
+    }
+
     Result<void> copy_attributes(const std::string& path, const Found& below) {
         const UniqueFd folder{rooted::open_raw(tree_, path.c_str(), O_RDONLY | O_DIRECTORY)};
         if (!folder)
@@ -139,17 +150,25 @@ private:
         } else {
             TRY_VOID(copy_content(below, folder.get(), name, path));
         }
-        const timespec times[] = {st.st_atim, st.st_mtim};
         if (::fchownat(folder.get(), name.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-            (!S_ISLNK(st.st_mode) && ::fchmodat(folder.get(), name.c_str(), st.st_mode & 07777, 0) < 0) ||
-            ::utimensat(folder.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
-            return fail(at_path(errno, "cannot set owner, mode and time of", path));
+            (!S_ISLNK(st.st_mode) && ::fchmodat(folder.get(), name.c_str(), st.st_mode & 07777, 0) < 0))
+            return fail(at_path(errno, "cannot set owner and mode of", path));
+        // After the owner, whose change takes a file's capabilities away.
+        if (S_ISREG(st.st_mode))
+            TRY_VOID(copy_xattrs(below, folder.get(), name, path));
+        const timespec times[] = {st.st_atim, st.st_mtim};
+        if (::utimensat(folder.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
+            return fail(at_path(errno, "cannot set the time of", path));
         return {};
     }
 
-    static Result<void> copy_content(const Found& from, int folder, const std::string& name, const std::string& path) {
-        const UniqueFd in{
+    static UniqueFd open_lower(const Found& from) {
+        return UniqueFd{
             ::openat(from.folder.get(), name_of(from.path).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+    }
+
+    static Result<void> copy_content(const Found& from, int folder, const std::string& name, const std::string& path) {
+        const UniqueFd in = open_lower(from);
         const UniqueFd out{::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
         if (!in || !out)
             return fail(at_path(errno, "cannot copy", path));
@@ -160,6 +179,14 @@ private:
             if (n < 0)
                 return fail(at_path(errno, "cannot copy", path));
         }
+        return {};
+    }
+
+    static Result<void> copy_xattrs(const Found& from, int folder, const std::string& name, const std::string& path) {
+        const UniqueFd in = open_lower(from);
+        const UniqueFd out{::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+        if (!in || !out)
+            return fail(at_path(errno, "cannot copy the attributes of", path));
         TarEntry attributes;
         attributes.path = path;
         attributes.xattrs = TRY(read_xattrs(in.get()));
@@ -175,9 +202,11 @@ private:
 } // namespace
 
 Result<void> settle(int tree, const LayerDebts& debts, std::span<const UniqueFd> lowers) {
-    if (debts.implied_folders.empty() && debts.lower_links.empty())
+    if (!debts.implied_root && debts.implied_folders.empty() && debts.lower_links.empty())
         return {};
     Settler settler{tree, lowers};
+    if (debts.implied_root)
+        TRY_VOID(settler.root());
     for (const std::string& path : debts.implied_folders)
         TRY_VOID(settler.folder(path));
     for (const auto& link : debts.lower_links)

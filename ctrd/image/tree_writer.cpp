@@ -172,6 +172,7 @@ Result<void> TreeWriter::add_root(const TarEntry& entry) {
     if (entry.type != TarEntry::Type::folder)
         return fail(bad_input("the root of the layer is not a folder"));
     times_.push_back({"", atime_of(entry), entry.mtime});
+    debts_.implied_root = false;
     return set_folder(root_, entry);
 }
 

@@ -22,6 +22,7 @@ struct LayerLimits {
 
 /// What a layer leaves to those below it: settle() does it when they are there.
 struct LayerDebts {
+    bool implied_root{true};                    // no entry for "./"
     std::vector<std::string> implied_folders{}; // made for what is in them; their entry, if any, is in a lower layer
     struct Link {
         std::string target{}, path{};

@@ -187,3 +187,20 @@ TEST_CASE("a hard link to a file of the layer below gets a copy of it, and to no
     REQUIRE(bad.has_value());
     CHECK_FALSE(settle(open_folder(folder.path / "bad").get(), *bad, lowers).has_value());
 }
+
+TEST_CASE("a hard link in a folder that is a link below goes where that leads", "[image]") {
+    const Folder folder;
+    REQUIRE(unpack(folder.path / "low", tar_entry({.path = "usr/", .type = '5', .mode = 0755}) +
+                                            tar_entry({.path = "usr/lib/", .type = '5', .mode = 0755}) +
+                                            tar_entry({.path = "lib", .type = '2', .link = "usr/lib"}) +
+                                            tar_entry({.path = "f", .data = "below"}))
+                .has_value());
+    std::vector<UniqueFd> lowers;
+    lowers.push_back(open_folder(folder.path / "low"));
+    const auto debts = unpack(folder.path / "high", tar_entry({.path = "lib/a", .data = "a"}) +
+                                                        tar_entry({.path = "lib/h", .type = '1', .link = "f"}));
+    REQUIRE(debts.has_value());
+    REQUIRE(settle(open_folder(folder.path / "high").get(), *debts, lowers).has_value());
+    CHECK(content(folder.path / "high/usr/lib/a") == "a");
+    CHECK(content(folder.path / "high/usr/lib/h") == "below");
+}
