@@ -9,7 +9,7 @@ namespace ctrd::image {
 namespace {
 
 constexpr std::size_t block_size = 512;
-constexpr std::uint64_t max_special = 1U << 20; // of a pax header or a long name
+constexpr std::uint64_t max_special = 1U << 20; // of all pax headers and long names of one entry
 constexpr std::size_t max_segments = 1U << 20;
 constexpr std::uint64_t max_size = std::uint64_t{1} << 50;
 
@@ -107,8 +107,6 @@ Result<void> TarReader::skip_padding() {
 
 /// The content of a header that is a file of its own.
 Result<std::string> TarReader::read_text(std::uint64_t size) {
-    if (size > max_special)
-        return fail(broken("a header has " + std::to_string(size) + " bytes"));
     std::string text;
     while (text.size() < size) {
         const auto part = TRY(piece(size - text.size()));
@@ -135,6 +133,7 @@ Result<std::optional<TarEntry>> TarReader::next() {
     data_left_ = 0;
     TRY_VOID(skip_padding());
     Extended extended;
+    std::uint64_t special = 0;
     for (;;) {
         Block block;
         // One zero block ends it: the second one is missing in what some programs write.
@@ -145,6 +144,10 @@ Result<std::optional<TarEntry>> TarReader::next() {
         const auto size = tar_number(block.field(124, 12));
         if (!size || *size < 0 || static_cast<std::uint64_t>(*size) > max_size)
             return fail(broken("a header has no valid size"));
+        // Each could be small, and all of them larger than any memory.
+        if (std::string_view{"xXgLK"}.contains(block.type()) &&
+            (special += static_cast<std::uint64_t>(*size) + block_size) > max_special)
+            return fail(broken("an entry's headers have " + std::to_string(special) + " bytes"));
         switch (block.type()) {
         case 'x':
         case 'X': {
