@@ -42,6 +42,10 @@ public:
             chain_ = chain_ids(diff_ids_);
         }
         TRY_VOID(settle_all());
+        // Only now: what is refused as a whole leaves nothing.
+        for (std::size_t i = 0; i < layers_.size(); ++i)
+            if (blobs_made_[i])
+                TRY_VOID(store_.keep_blob(workspace_, blob_name(i), results_[i]->blob));
         TRY_VOID(store_.sync());
         for (std::size_t i = 0; i < layers_.size(); ++i)
             if (trees_made_[i])
@@ -55,6 +59,7 @@ public:
 
 private:
     static std::string tree_name(std::size_t i) { return "tree-" + std::to_string(i); }
+    static std::string blob_name(std::size_t i) { return "blob-" + std::to_string(i); }
 
     void work() {
         for (std::size_t i = next_++; i < layers_.size() && !stop_; i = next_++) {
@@ -104,11 +109,11 @@ private:
     /// What is read once and whole.
     Result<void> take(std::size_t i) {
         const LayerInput input = TRY(layers_[i].open(0));
-        const std::string name = "blob-" + std::to_string(i);
-        const UniqueFd copy = TRY(workspace_.new_file(name));
+        const UniqueFd copy = TRY(workspace_.new_file(blob_name(i)));
         TRY_VOID(unpack(i, input, copy.get(), 0));
         TRY_VOID(flush(copy.get()));
-        return store_.keep_blob(workspace_, name, results_[i]->blob);
+        blobs_made_[i] = 1;
+        return {};
     }
 
     /// What may be cut, and has maybe begun to come an earlier time.
@@ -209,6 +214,7 @@ private:
     const IngestOptions& options_;
     std::vector<std::optional<LayerResult>> results_;
     std::vector<char> trees_made_ = std::vector<char>(layers_.size());
+    std::vector<char> blobs_made_ = std::vector<char>(layers_.size());
     std::vector<char> cut_ = std::vector<char>(layers_.size()); // its source ended too early: what has come is good
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> stop_{false};
