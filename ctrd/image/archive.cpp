@@ -51,10 +51,13 @@ Result<void> spool(int from, int to, std::string first, std::uint64_t most) {
     for (std::string data = std::move(first); !data.empty();) {
         TRY_VOID(decompressor->feed(data, sink));
         data.resize(chunk_size);
-        const ssize_t n = ::read(from, data.data(), data.size());
-        if (n < 0 && errno != EINTR)
+        ssize_t n = -1;
+        do
+            n = ::read(from, data.data(), data.size());
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
             return fail(os_error(errno, "cannot read"));
-        data.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+        data.resize(static_cast<std::size_t>(n));
     }
     return decompressor->finish();
 }
