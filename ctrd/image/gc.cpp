@@ -46,8 +46,13 @@ Result<Reached> reach_all(const Store& store, const Kept& kept) {
         if (tag.index)
             TRY_VOID(reach(store, *tag.index, reached).context("'" + printable(tag.name) + "'"));
     }
-    for (const Use& use : kept.uses)
+    for (const Use& use : kept.uses) {
+        // Which layers those are that it runs from can't be told without it.
+        if (use.running && !store.has_blob(use.digest))
+            return fail(
+                os_error(ENOENT, "container '" + printable(use.container) + "' runs from '" + use.digest.text() + "'"));
         TRY_VOID(reach(store, use.digest, reached).context("container '" + printable(use.container) + "'"));
+    }
     return reached;
 }
 
