@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <climits>
@@ -66,7 +67,40 @@ Result<std::string> read_file(int root, const std::string& path, std::size_t lim
     return read_all(fd.get(), limit).context("'" + path + "' in the container");
 }
 
-int make_dirs_raw(int root, const char* path, mode_t mode, std::uint64_t stricter) noexcept {
+namespace {
+
+/// Links that lead to nothing yet, one after the other: fewer than the kernel follows.
+constexpr int most_links = 8;
+
+/// Where the link `name` in `parent` leads, as a path from the root; `path` is the link's own. 0 or an errno.
+int link_target(int parent, const char* name, const char* path, char (&target)[PATH_MAX]) noexcept {
+    char link[PATH_MAX];
+    const ssize_t length = ::readlinkat(parent, name, link, sizeof link - 1);
+    if (length <= 0)
+        return length < 0 && errno != EINVAL ? errno : ENOENT; // EINVAL: no link any more
+    link[length] = '\0';
+    const char* slash = std::strrchr(path, '/');
+    const std::size_t folder = link[0] == '/' || slash == nullptr ? 0 : static_cast<std::size_t>(slash - path) + 1;
+    if (folder + static_cast<std::size_t>(length) >= sizeof target)
+        return ENAMETOOLONG;
+    std::memcpy(target, path, folder);
+    std::memcpy(target + folder, link, static_cast<std::size_t>(length) + 1);
+    return 0;
+}
+
+int make_dirs(int root, const char* path, mode_t mode, std::uint64_t stricter, int links) noexcept;
+
+/// The folder that a dangling link in `parent` leads to; -1 and errno.
+int make_target(int root, int parent, const char* name, const char* path, mode_t mode, int links) noexcept {
+    char target[PATH_MAX];
+    if (const int err = links == most_links ? ELOOP : link_target(parent, name, path, target); err != 0) {
+        errno = err;
+        return -1;
+    }
+    return make_dirs(root, target, mode, 0, links + 1);
+}
+
+int make_dirs(int root, const char* path, mode_t mode, std::uint64_t stricter, int links) noexcept {
     // The common case: it is there.
     if (const int there = open_raw(root, path, O_PATH | O_DIRECTORY, 0, stricter); there >= 0 || errno != ENOENT)
         return there;
@@ -88,9 +122,12 @@ int make_dirs_raw(int root, const char* path, mode_t mode, std::uint64_t stricte
         length += added;
         int next = open_raw(root, prefix, O_PATH | O_DIRECTORY, 0, stricter);
         if (next < 0 && errno == ENOENT) {
-            // A dangling link gives EEXIST here and ENOENT on the second look: refused, as the kernel would.
             if (::mkdirat(parent, name, mode) == 0 || errno == EEXIST)
                 next = open_raw(root, prefix, O_PATH | O_DIRECTORY, 0, stricter);
+            // A link to what is not there (yet): images have such as /var/run. Followed inside the root, like any
+            // other.
+            if (next < 0 && errno == ENOENT)
+                next = make_target(root, parent, name, prefix, mode, links);
         }
         const int err = errno;
         ::close(parent);
@@ -106,7 +143,7 @@ int make_dirs_raw(int root, const char* path, mode_t mode, std::uint64_t stricte
     return parent;
 }
 
-int make_file_raw(int root, const char* path, mode_t mode, std::uint64_t stricter) noexcept {
+int make_file(int root, const char* path, mode_t mode, std::uint64_t stricter, int links) noexcept {
     if (const int there = open_raw(root, path, O_PATH, 0, stricter); there >= 0 || errno != ENOENT)
         return there;
     char folder[PATH_MAX];
@@ -120,20 +157,35 @@ int make_file_raw(int root, const char* path, mode_t mode, std::uint64_t stricte
     std::memcpy(folder, path, length);
     folder[length] = '\0';
     const int parent =
-        length == 0 ? open_raw(root, "/", O_PATH | O_DIRECTORY) : make_dirs_raw(root, folder, 0755, stricter);
+        length == 0 ? open_raw(root, "/", O_PATH | O_DIRECTORY) : make_dirs(root, folder, 0755, stricter, links);
     if (parent < 0)
         return -1;
     // O_EXCL|O_NOFOLLOW: what is made is ours; if something came between, the look-up below judges it.
     const int made = ::openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    const int err = errno;
-    ::close(parent);
+    int err = made < 0 && errno != EEXIST ? errno : 0;
     if (made >= 0)
         ::close(made);
-    else if (err != EEXIST) {
-        errno = err;
-        return -1;
+    int there = err == 0 ? open_raw(root, path, O_PATH, 0, stricter) : -1;
+    // A link to what is not there (yet), as many images have it for /etc/resolv.conf.
+    if (err == 0 && there < 0 && errno == ENOENT) {
+        char target[PATH_MAX];
+        err = links == most_links ? ELOOP : link_target(parent, name, path, target);
+        there = err == 0 ? make_file(root, target, mode, stricter, links + 1) : -1;
     }
-    return open_raw(root, path, O_PATH, 0, stricter);
+    err = err != 0 ? err : errno;
+    ::close(parent);
+    errno = err;
+    return there;
+}
+
+} // namespace
+
+int make_dirs_raw(int root, const char* path, mode_t mode, std::uint64_t stricter) noexcept {
+    return make_dirs(root, path, mode, stricter, 0);
+}
+
+int make_file_raw(int root, const char* path, mode_t mode, std::uint64_t stricter) noexcept {
+    return make_file(root, path, mode, stricter, 0);
 }
 
 } // namespace ctrd::rooted

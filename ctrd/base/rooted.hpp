@@ -21,7 +21,8 @@ Result<UniqueFd> open(int root, const std::string& path, int flags, mode_t mode 
 Result<std::string> read_file(int root, const std::string& path, std::size_t limit);
 
 /// mkdir -p inside the root without ever leaving it: each component is opened before the next is made, so a symlink
-/// exchanged meanwhile only moves the result inside the root. Returns O_PATH of the last folder.
+/// exchanged meanwhile only moves the result inside the root. What a link leads to is made where it is missing. Returns
+/// O_PATH of the last folder.
 /// -1 and errno; safe after clone(2).
 int make_dirs_raw(int root, const char* path, mode_t mode, std::uint64_t stricter = 0) noexcept;
 

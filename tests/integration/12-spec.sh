@@ -316,3 +316,16 @@ check_contains "with a warning" "no meaning here: CAP_CHWON" "$(cat warnings)"
 ctr-oci exec t true 2> warnings
 check_equal "an exec of a command does not repeat those of the container" "" "$(cat warnings)"
 ctr-oci delete --force t
+
+# --- mount points that an image has as links to what is not there, as many have for /etc/resolv.conf
+
+echo "nameserver 192.0.2.1" > resolv
+ln -sf ../run/systemd/resolve/stub-resolv.conf tree/etc/resolv.conf
+rm -rf tree/run
+see "a file is bound on what a link leads to, though it is not there" "nameserver 192.0.2.1" "cat /run/systemd/resolve/stub-resolv.conf" \
+    "$(bind "$PWD/resolv" /etc/resolv.conf '"bind"')"
+ln -s /gone/below tree/jump
+see "a folder, too" "tmpfs" "stat -f -c %T /gone/below/tmp" '.mounts += [{"destination": "/jump/tmp", "type": "tmpfs", "source": "tmpfs"}]'
+check "both are made in the rootfs" test -f tree/run/systemd/resolve/stub-resolv.conf -a -d tree/gone/below/tmp
+check "and nothing is made on the host" test ! -e /gone
+rm -rf tree/etc/resolv.conf tree/jump tree/gone tree/run

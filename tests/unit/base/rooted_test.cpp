@@ -79,6 +79,44 @@ TEST_CASE("files are made with their folders, and what is there is left alone", 
     CHECK(rooted::read_file(tree.root.get(), "/etc/passwd", 100).value() == "container");
 }
 
+TEST_CASE("what a link leads to is made where it is missing, inside the root", "[rooted]") {
+    const Tree tree;
+    std::filesystem::create_symlink("../run/resolv.conf", tree.base / "root/etc/resolv.conf");
+    const UniqueFd beside{rooted::make_file_raw(tree.root.get(), "/etc/resolv.conf", 0644)};
+    CHECK(beside);
+    CHECK(std::filesystem::is_regular_file(tree.base / "root/run/resolv.conf"));
+
+    std::filesystem::create_symlink("/tmp/deep", tree.base / "root/jump");
+    std::filesystem::create_symlink("/jump/a/hosts", tree.base / "root/etc/hosts");
+    const UniqueFd through_two{rooted::make_file_raw(tree.root.get(), "/etc/hosts", 0644)};
+    CHECK(through_two);
+    CHECK(std::filesystem::is_regular_file(tree.base / "root/tmp/deep/a/hosts"));
+
+    std::filesystem::create_symlink((tree.base / "outside/made").string(), tree.base / "root/out");
+    const UniqueFd out{rooted::make_file_raw(tree.root.get(), "/out", 0644)};
+    CHECK(out);
+    std::filesystem::create_symlink("../../../../../../../.." + (tree.base / "outside/more").string(),
+                                    tree.base / "root/etc/up");
+    const UniqueFd up{rooted::make_dirs_raw(tree.root.get(), "/etc/up/x", 0755)};
+    CHECK(up);
+    CHECK_FALSE(std::filesystem::exists(tree.base / "outside/made"));
+    CHECK_FALSE(std::filesystem::exists(tree.base / "outside/more"));
+}
+
+TEST_CASE("links to each other are refused, and so is a chain of too many", "[rooted]") {
+    const Tree tree;
+    std::filesystem::create_symlink("b", tree.base / "root/a");
+    std::filesystem::create_symlink("a", tree.base / "root/b");
+    CHECK(rooted::make_file_raw(tree.root.get(), "/a", 0644) == -1);
+    CHECK(errno == ELOOP);
+    for (int i = 0; i < 30; ++i)
+        std::filesystem::create_symlink("/l" + std::to_string(i + 1), tree.base / ("root/l" + std::to_string(i)));
+    CHECK(rooted::make_dirs_raw(tree.root.get(), "/l0/x", 0755) == -1);
+    CHECK(errno == ELOOP);
+    CHECK(rooted::make_file_raw(tree.root.get(), "/l0", 0644) == -1);
+    CHECK(errno == ELOOP);
+}
+
 TEST_CASE("a FIFO in the rootfs blocks nobody", "[rooted]") {
     const Tree tree;
     REQUIRE(::mkfifo((tree.base / "root/etc/fifo").c_str(), 0600) == 0);
