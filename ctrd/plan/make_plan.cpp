@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <string_view>
 
 namespace ctrd::plan {
 namespace {
@@ -281,8 +283,11 @@ private:
             add(MakeSymlink{"/proc/self/fd/2", "/dev/stderr"});
             add(MakeSymlink{"pts/ptmx", "/dev/ptmx"});
         }
-        for (const oci::Device& device : spec_.devices)
-            plan_device(device);
+        for (const oci::Device& device : spec_.devices) {
+            const bool is_ptmx = device.path == "/dev/ptmx" && device.major == 5 && device.minor == 2;
+            if (!own_dev_ || !is_ptmx) // a multiplexer of the container's own devpts is behind the link
+                plan_device(device);
+        }
         return {};
     }
 
@@ -301,8 +306,10 @@ private:
             add(ReadonlyPath{std::move(path)});
         for (const std::string& path : spec_.readonly_paths)
             add(ReadonlyPath{path});
+        std::set<std::string_view> masked; // twice would be two mounts
         for (const std::string& path : spec_.masked_paths)
-            add(MaskPath{path});
+            if (masked.insert(path).second)
+                add(MaskPath{path});
         if (!spec_.root_readonly)
             return;
         if (spec_.process && spec_.process->cwd != "/")

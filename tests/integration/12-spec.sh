@@ -329,3 +329,9 @@ see "a folder, too" "tmpfs" "stat -f -c %T /gone/below/tmp" '.mounts += [{"desti
 check "both are made in the rootfs" test -f tree/run/systemd/resolve/stub-resolv.conf -a -d tree/gone/below/tmp
 check "and nothing is made on the host" test ! -e /gone
 rm -rf tree/etc/resolv.conf tree/jump tree/gone tree/run
+
+# --- what configurations repeat
+
+see "a path that is masked twice is masked once" 1 "grep -c ' /proc/keys ' /proc/self/mountinfo" '.linux.maskedPaths += ["/proc/keys", "/proc/keys"]'
+see "a configuration may name /dev/ptmx, which is there already" "5 2" 'stat -L -c "%t %T" /dev/ptmx' \
+    '.linux.devices = [{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]'
