@@ -213,7 +213,9 @@ int arrange_descriptors(ChildContext& context) noexcept {
     if (context.sync < last && (context.sync = ::fcntl(context.sync, F_DUPFD_CLOEXEC, last)) < 0)
         return errno;
     for (unsigned i = 0; i < context.pass_count; ++i)
-        if (::dup2(context.pass_fds[i], static_cast<int>(3 + i)) < 0)
+        if (context.pass_fds[i] < 0)
+            ::close(static_cast<int>(3 + i)); // whatever of ours has that number
+        else if (::dup2(context.pass_fds[i], static_cast<int>(3 + i)) < 0)
             return errno;
     if (context.sync != last && ::dup3(context.sync, last, O_CLOEXEC) < 0)
         return errno;

@@ -275,6 +275,10 @@ Result<CloneResult> clone_child(const CloneOptions& options, void (*entry)(Child
 Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds) {
     std::vector<UniqueFd> result;
     for (const int fd : fds) {
+        if (fd < 0) {
+            result.emplace_back();
+            continue;
+        }
         result.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, static_cast<int>(3 + fds.size())));
         if (!result.back())
             return fail(os_error(errno, fmt::format("cannot pass file descriptor {} on", fd)));

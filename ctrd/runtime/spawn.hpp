@@ -30,7 +30,7 @@ struct CloneOptions {
 Result<CloneResult> clone_child(const CloneOptions& options, void (*entry)(ChildContext&) noexcept,
                                 ChildContext& context);
 
-/// Descriptors for the payload, moved above the numbers that they will get.
+/// Descriptors for the payload, moved above the numbers that they will get; -1 stays what it is.
 Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds);
 
 Result<void> send(int sync, Stage stage);

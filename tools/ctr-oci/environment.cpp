@@ -73,17 +73,12 @@ unsigned listen_fds() {
     return count && is_ours && *count <= 1024 ? static_cast<unsigned>(*count) : 0;
 }
 
-Result<void> check_descriptors(unsigned count) {
-    for (const int fd : descriptors(count))
-        if (::fcntl(fd, F_GETFD) < 0)
-            return fail(os_error(errno, "descriptor " + std::to_string(fd) + " can't be passed on",
-                                 "--preserve-fds and $LISTEN_FDS count descriptors that are open, from 3"));
-    return {};
-}
-
-std::vector<int> descriptors(unsigned count) {
+std::vector<int> open_descriptors(unsigned count) {
     std::vector<int> result(count);
     std::iota(result.begin(), result.end(), 3);
+    for (int& fd : result)
+        if (::fcntl(fd, F_GETFD) < 0)
+            fd = -1;
     return result;
 }
 

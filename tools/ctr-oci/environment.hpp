@@ -16,11 +16,8 @@ std::string home_of(std::string_view passwd, std::uint32_t uid);
 /// $LISTEN_FDS: sockets that a service manager has opened for the container. 0 if they are not for us.
 unsigned listen_fds();
 
-/// 3 .. 3 + count - 1, if all of them are open. To be asked before we open anything: a number that nobody has given to
-/// us would be one of our own descriptors later on, and go to the payload.
-Result<void> check_descriptors(unsigned count);
-
-/// 3 .. 3 + count - 1
-std::vector<int> descriptors(unsigned count);
+/// 3 .. 3 + count - 1, and -1 in the place of each that is not open. To be asked before we open anything: a number that
+/// nobody has given to us would be one of our own descriptors later on, and go to the payload.
+std::vector<int> open_descriptors(unsigned count);
 
 } // namespace ctrd::ctr_oci

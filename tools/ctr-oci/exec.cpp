@@ -131,7 +131,7 @@ Result<int> exec(const Options& options) {
     const PidfdSocket pidfd_socket = TRY(PidfdSocket::connect(options.pidfd_socket));
     runtime::ExecOptions how;
     how.console_socket = terminal.socket.get();
-    how.pass_fds = descriptors(options.preserve_fds);
+    how.pass_fds = options.pass_fds;
     how.keep_cgroup = record.cgroup.empty();
     if (!how.keep_cgroup)
         how.cgroups = TRY(choose_cgroups(options, record));

@@ -196,7 +196,7 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
         spawn.console_socket = console_socket;
     spawn.state = facts_of(record_);
     spawn.new_keyring = record_.new_keyring;
-    spawn.pass_fds = descriptors(listen_fds() + options_.preserve_fds);
+    spawn.pass_fds = options_.pass_fds;
     UniqueFd start_socket;
     if (wait_for_start) {
         start_socket = TRY(make_start_socket(records_.folder(record_.id)));

@@ -4,6 +4,7 @@
 #include "tools/ctr-oci/environment.hpp"
 #include "tools/ctr-oci/log.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -43,10 +44,16 @@ int report(const Options& options, const Error& error) {
     return options.command == "exec" ? 255 : 1;
 }
 
-Result<void> prepare_to_enter(const Options& options, char** argv) {
+/// Before anything else is opened.
+Result<void> prepare_to_enter(Options& options, char** argv) {
     TRY_VOID(run_from_sealed_binary(argv));
     const bool is_exec = options.command == "exec";
-    return ctr_oci::check_descriptors(options.preserve_fds + (is_exec ? 0 : ctr_oci::listen_fds()));
+    options.pass_fds = ctr_oci::open_descriptors(options.preserve_fds + (is_exec ? 0 : ctr_oci::listen_fds()));
+    if (const auto missing = std::ranges::count(options.pass_fds, -1); missing > 0)
+        ctr_oci::log_warning(options, std::to_string(missing) + " of the " + std::to_string(options.pass_fds.size()) +
+                                          " descriptors from 3 that --preserve-fds and $LISTEN_FDS count are not open"
+                                          " and are not passed on");
+    return {};
 }
 
 } // namespace

@@ -53,6 +53,7 @@ struct Options {
     unsigned preserve_fds{0};
     bool no_new_keyring{false};
     bool no_pivot{false};
+    std::vector<int> pass_fds{}; // open_descriptors(), once it is known what the environment adds to them
     bool detach{false};
     bool keep{false};
     bool all{false};
