@@ -24,6 +24,7 @@ struct ChildContext {
     unsigned pass_count{0};
     bool intercept_bind{false};
     bool new_keyring{true};
+    bool plain_newlines{false};
     int join_pidfd{-1}; // exec: the leader whose namespaces are joined
     int join_flags{0};
     int creating_state{-1}; // files with the container's state for its hooks; above 3 + pass_count

@@ -27,7 +27,9 @@ struct SpawnOptions {
     bool as_sibling{false};
     /// Where to send the terminal's master end (runc's --console-socket protocol), for process.terminal.
     int console_socket{-1};
-    /// Descriptors that the payload gets as 3, 4, ... in this order (--preserve-fds, LISTEN_FDS).
+    /// The terminal does not write a carriage return before each newline: for whoever reads its output from a pipe.
+    bool plain_newlines{false};
+    /// Descriptors that the payload gets as 3, 4, ... (--preserve-fds, LISTEN_FDS); -1: none of that number.
     std::vector<int> pass_fds{};
     /// LISTEN_PID must be the payload's own pid: with this, LISTEN_FDS=<pass_fds> and LISTEN_PID are added to its
     /// environment, and LISTEN_FDNAMES=<value>.
@@ -99,6 +101,8 @@ Result<void> await_start(const Waiting& waiting, const plan::Plan& plan, const S
 /// What `exec` adds to a running container: one more process with the container's own rights.
 struct ExecOptions {
     int console_socket{-1};
+    /// The terminal does not write a carriage return before each newline: for whoever reads its output from a pipe.
+    bool plain_newlines{false};
     /// The slave of a terminal of the container's devpts that somebody else has opened: it becomes the process'
     /// controlling terminal, its user's, and its first three descriptors.
     int terminal{-1};

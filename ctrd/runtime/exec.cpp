@@ -136,6 +136,7 @@ Result<ExecProcess> exec_in(pid_t leader, int leader_pidfd, const plan::ProcessP
     context.sync = theirs.get();
     context.parent_end = pair.ours.get();
     context.console_socket = options.console_socket;
+    context.plain_newlines = options.plain_newlines;
     context.terminal = options.terminal;
     context.pass_fds = passed.data();
     context.pass_count = static_cast<unsigned>(passed.size());

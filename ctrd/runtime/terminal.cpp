@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,6 +25,11 @@ int open_terminal(ChildContext& context, const std::optional<oci::ConsoleSize>& 
     if (size) {
         const winsize window{size->rows, size->columns, 0, 0};
         ::ioctl(slave, TIOCSWINSZ, &window);
+    }
+    termios modes{};
+    if (context.plain_newlines && ::tcgetattr(slave, &modes) == 0) {
+        modes.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+        ::tcsetattr(slave, TCSANOW, &modes);
     }
     if (::fchown(slave, context.process->process.user.uid, static_cast<gid_t>(-1)) < 0)
         return errno;

@@ -335,3 +335,8 @@ rm -rf tree/etc/resolv.conf tree/jump tree/gone tree/run
 see "a path that is masked twice is masked once" 1 "grep -c ' /proc/keys ' /proc/self/mountinfo" '.linux.maskedPaths += ["/proc/keys", "/proc/keys"]'
 see "a configuration may name /dev/ptmx, which is there already" "5 2" 'stat -L -c "%t %T" /dev/ptmx' \
     '.linux.devices = [{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]'
+
+# --- a terminal whose output is read from a pipe
+
+plain='.process.noNewPrivileges = false | .root.readonly = false' # bundle/config.json has terminal: true
+check_equal "lines of a terminal end in a pipe as the payload has written them" "6f 6e 65 0a" "$(shell 'echo one' | od -An -tx1 | xargs)"

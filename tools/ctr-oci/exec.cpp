@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -131,6 +132,7 @@ Result<int> exec(const Options& options) {
     const PidfdSocket pidfd_socket = TRY(PidfdSocket::connect(options.pidfd_socket));
     runtime::ExecOptions how;
     how.console_socket = terminal.socket.get();
+    how.plain_newlines = terminal.received && ::isatty(STDOUT_FILENO) == 0;
     how.pass_fds = options.pass_fds;
     how.keep_cgroup = record.cgroup.empty();
     if (!how.keep_cgroup)

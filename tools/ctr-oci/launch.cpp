@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <climits>
@@ -194,6 +195,8 @@ Result<void> Launch::prepare(int console_socket, bool wait_for_start) {
     spawn.cgroup = record_.cgroup;
     if (bundle_->spec.process->terminal || !options_.console_socket.empty())
         spawn.console_socket = console_socket;
+    // A terminal whose output goes from us into a pipe or a file: its lines end as the payload's do.
+    spawn.plain_newlines = options_.console_socket.empty() && ::isatty(STDOUT_FILENO) == 0;
     spawn.state = facts_of(record_);
     spawn.new_keyring = record_.new_keyring;
     spawn.pass_fds = options_.pass_fds;
