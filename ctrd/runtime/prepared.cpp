@@ -1,5 +1,6 @@
 #include "ctrd/runtime/prepared.hpp"
 
+#include "ctrd/runtime/host_mounts.hpp"
 #include "ctrd/runtime/id_map.hpp"
 #include "ctrd/runtime/mount_api.hpp"
 #include "ctrd/runtime/overlay.hpp"
@@ -156,6 +157,9 @@ Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup) {
     result.process = TRY(prepare_process(plan.process));
     result.container_hooks = prepare_hooks(plan.hooks.create_container);
     result.start_hooks = prepare_hooks(plan.hooks.start_container);
+    for (const plan::Step& step : plan.steps)
+        if (const auto* pivot = std::get_if<plan::PivotRoot>(&step); pivot != nullptr && pivot->chroot_only)
+            result.kernel_mounts = TRY(kernel_mounts());
     return result;
 }
 

@@ -38,6 +38,7 @@ struct Prepared {
     PreparedProcess process{};
     std::vector<PreparedHook> container_hooks{};
     std::vector<PreparedHook> start_hooks{};
+    std::vector<std::string> kernel_mounts{}; // of the host, for a rootfs that is not pivoted into
 };
 
 Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup);

@@ -307,8 +307,26 @@ private:
         return ::move_mount(context.root, "", AT_FDCWD, place, flags) < 0 ? errno : 0;
     }
 
+    /// The kernel lets a payload mount a procfs of its own, in a user namespace of its own, while it finds one in its
+    /// mount namespace that nothing covers: the container's are masked, and the host's must not be left to be found.
+    int take_away_kernel_mounts() const noexcept {
+        const auto& places = context.prepared->kernel_mounts;
+        for (auto place = places.rbegin(); place != places.rend(); ++place) {
+            if (::umount2(place->c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || is_absent(errno))
+                continue; // absent: gone with the one that it was in
+            // In a user namespace it can't be taken away, but covered.
+            const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+            if (::mount("tmpfs", place->c_str(), "tmpfs", flags, nullptr) < 0 && !is_absent(errno))
+                return errno;
+        }
+        return 0;
+    }
+
     /// What is on top of "/" is the root of whoever enters the namespace later, too.
     int change_root(bool in_place) const noexcept {
+        // "/" is still the host's: what is on top of it is not crossed on the way to its own folders.
+        if (const int err = take_away_kernel_mounts(); err != 0)
+            return err;
         if (in_place && ::move_mount(context.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
             return errno;
         return ::fchdir(context.root) < 0 || ::chroot(".") < 0 || ::chdir("/") < 0 ? errno : 0;

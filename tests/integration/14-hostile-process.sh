@@ -150,6 +150,11 @@ output=$(ctr-oci run --bundle bundle unmask 2>&1)
 check_not_contains "masks can't be taken off in a user namespace" LOOT "$output"
 check_contains "though one could be made" "tried" "$output"
 check_not_contains "and entered" "unshare(" "$output"
+# [take_away_kernel_mounts] Without pivot_root the host's procfs stays underneath, and is one that the kernel sees.
+output=$(ctr-oci run --no-pivot --bundle bundle unmask 2>&1)
+check_not_contains "nor where the rootfs is not pivoted into" LOOT "$output"
+check_contains "which was tried, too" "tried" "$output"
+check_contains "the host keeps its own" "proc /proc proc" "$(cat /proc/self/mounts)"
 check_contains "as seen without masks, where the container's configuration has none" "LOOT: a procfs" "$(
     with ".root.readonly = false | .process.user = {\"uid\": 1000, \"gid\": 1000} | .linux.maskedPaths = [] | .linux.readonlyPaths = []
         | .process.args = $(jq -nc '["/bin/sh", "-c", $s]' --arg s "$unmask")"
