@@ -112,6 +112,7 @@ ctr-oci kill ended KILL
 wait_for 10 sh -c '[ "$(ctr-oci state ended | jq -r .status)" = stopped ]'
 check_status "ps of a stopped container is no error" 0 ctr-oci ps --format json ended
 check_equal "and lists nothing" "[]" "$output"
+check_status "a --root that is named and not there is an error of list" 1 ctr-oci --root "$PWD/nonesuch" list
 ctr-oci delete ended
 
 # terminals

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <regex.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -184,6 +185,9 @@ Result<int> remove(const Options& options) {
 }
 
 Result<int> list(const Options& options) {
+    // Without --root none has been made yet; one that is named and not there is a mistake.
+    if (!options.root.empty() && ::access(options.root.c_str(), F_OK) < 0)
+        return fail(os_error(errno, "--root '" + options.root + "'"));
     const store::Records records = open_records(options);
     Json all = Json::array();
     std::vector<std::array<std::string, 6>> table{{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}};
