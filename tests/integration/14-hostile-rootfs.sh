@@ -66,7 +66,13 @@ for target in "$outside/made" /proc/sysrq-trigger; do
 done
 check_equal "and nothing is made where it leads" "" "$(ls $outside)"
 
-# [RESOLVE_NO_SYMLINKS in open_terminal] What stands in for the container's own terminals.
+# [RESOLVE_NO_SYMLINKS in open_terminal] What stands in for the container's own terminals: those of a neighbour, for
+# one, which an image may be given as a volume; who owns them would read along. The others fail as what they are.
+image "mkdir -p other dev/pts; ln -s ../../other/ptmx dev/pts/ptmx"
+with "$bare | .mounts += [{\"destination\": \"/other\", \"type\": \"devpts\", \"source\": \"devpts\", \"options\": [\"newinstance\", \"ptmxmode=0666\"]}]
+    | .process.terminal = true | $(payload 'echo ran')"
+output=$(timeout 10 script -qec 'ctr-oci run --bundle bundle hostile' /dev/null 2>&1)
+check_contains "a terminal of another devpts, by a link, is refused" "Too many levels of symbolic links" "$output"
 for fake in 'mkfifo dev/pts/ptmx' 'echo > dev/pts/ptmx' 'mknod dev/pts/ptmx c 5 2' 'ln -s ../../vol dev/pts/ptmx'; do
     image "mkdir dev/pts; $fake"
     with "$bare | .process.terminal = true | $(payload 'echo ran')"
