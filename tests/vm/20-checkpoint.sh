@@ -35,7 +35,7 @@ restore() {
     ctr-oci --log said restore --detach --bundle bundle --work-path "$PWD/work" "$@" < /dev/null > /dev/null 2>&1 ||
         { cat said; return 1; }
 }
-for id in a b t u; do at_exit ctr-oci delete --force $id; done
+for id in a b t u l; do at_exit ctr-oci delete --force $id; done
 
 check "a container runs" run a
 pid=$(ctr-oci state a | jq .pid)
@@ -135,6 +135,20 @@ check "the client's connection goes on" wait_for 30 test -s heard-two
 check_equal "and has lost nothing" two "$(cat heard-two 2> /dev/null)"
 check_equal "the createRuntime hook was told of it" '"t" "creating"' "$(jq -r '"\"\(.id)\" \"\(.status)\""' hook)"
 ctr-oci delete --force t
+
+# An open file that has lost the name it was opened by, and has another.
+jq '.process.args = ["/bin/sh", "-c", "exec 3>> /data/opened; ln /data/opened /data/n; rm /data/opened; i=0; while :; do i=$((i + 1)); echo $i >&3; sleep 0.1; done"]' \
+    plain.json > bundle/config.json
+rm -f data/*
+ctr-oci run --detach --bundle bundle l < /dev/null > /dev/null 2>&1
+lines() { [ "$(wc -l < data/n)" -gt "$1" ]; }
+wait_for 20 lines 3
+check_status "a file without the name it was opened by is not saved unasked" 1 checkpoint --image-path link l
+check "checkpoint --link-remap saves it" checkpoint --image-path link --link-remap --tcp-skip-in-flight l
+saved=$(wc -l < data/n)
+check "restore brings it back" restore --image-path link l
+check "and the file goes on under its other name" wait_for 20 lines "$saved"
+ctr-oci delete --force l
 
 # Standard streams, in the foreground.
 jq '.process.args = ["/bin/sh", "-c", "while [ ! -e /data/stop ]; do sleep 0.1; echo line; done; exit 7"]' plain.json > bundle/config.json

@@ -116,6 +116,7 @@ CriuMessage criu_options(const Options& options, const CriuFolders& folders, std
         message.number(17, static_cast<std::uint64_t>(folders.work.get()));
     message.flag(4, wanted.ext_unix_sk).flag(5, wanted.tcp_established).flag(7, wanted.shell_job);
     message.flag(8, wanted.file_locks).flag(16, wanted.auto_dedup);
+    message.flag(18, wanted.link_remap).flag(46, wanted.tcp_skip_in_flight);
     message.number(9, 4).text(10, log);
     message.flag(12, true);                                               // notifications
     message.flag(24, true).number(34, cgroups_mode(wanted.cgroups_mode)); // the older field, and the newer

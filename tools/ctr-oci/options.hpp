@@ -26,6 +26,8 @@ struct CriuOptions {
     bool leave_running{false};
     bool pre_dump{false};
     bool tcp_established{false};
+    bool tcp_skip_in_flight{false};
+    bool link_remap{false};
     bool ext_unix_sk{false};
     bool shell_job{false};
     bool file_locks{false};
@@ -51,9 +53,9 @@ struct Options {
     std::string pidfd_socket{};
     std::string pid_file{};
     unsigned preserve_fds{0};
+    std::vector<int> pass_fds{}; // open_descriptors(), once it is known what the environment adds to them
     bool no_new_keyring{false};
     bool no_pivot{false};
-    std::vector<int> pass_fds{}; // open_descriptors(), once it is known what the environment adds to them
     bool detach{false};
     bool keep{false};
     bool all{false};
