@@ -44,6 +44,8 @@ def test_systemd(container):
     uuid = container.property("InvocationID")
     report("container=ctrd" in environment and f"container_uuid={uuid}" in environment,
            "debian: it is told that it is in a container, and which", environment)
+    said = run("journalctl", "-M", "debian", "--no-pager", "-o", "cat", "_SYSTEMD_UNIT=init.scope", "+", "SYSLOG_IDENTIFIER=systemd")
+    report(said.returncode == 0 and "Reached target" in said.stdout, "debian: its own journal is read from outside", said)
     terminal = Terminal("machinectl", "login", "debian")
     report(terminal.expect("login: "), "debian: its own getty answers machinectl login", terminal.text)
     terminal.type("\x1d\x1d\x1d")
