@@ -1,5 +1,6 @@
 #include "ctrd/activation/listener.hpp"
 
+#include "ctrd/activation/cgroup_pids.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
 
@@ -31,25 +32,6 @@ Result<int> integer_option(int socket, int option) {
 
 Error not_there(std::uint64_t inode, const std::string& where) {
     return os_error(ENOENT, "cannot find the listening socket " + std::to_string(inode) + " in " + where);
-}
-
-/// The pids in one cgroup folder, and in those below it.
-void collect_pids(const std::string& folder, int depth, std::vector<pid_t>& pids) {
-    if (const auto text = read_file(folder + "/cgroup.procs"); text) {
-        const char* at = text->data();
-        const char* const end = at + text->size();
-        for (pid_t pid = 0; at < end; ++at) {
-            const auto [next, err] = std::from_chars(at, end, pid);
-            if (err != std::errc{})
-                break;
-            pids.push_back(pid);
-            at = next;
-        }
-    }
-    const Dir dir{depth == 0 ? nullptr : ::opendir(folder.c_str())};
-    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr)
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            collect_pids(folder + "/" + entry->d_name, depth - 1, pids);
 }
 
 } // namespace
@@ -105,9 +87,7 @@ Result<UniqueFd> take_listener(std::uint64_t inode, const std::string& cgroup) {
     if (from_manager)
         return from_manager;
     // Its socket unit was stopped under the running container, or we may not look into PID 1.
-    std::vector<pid_t> pids;
-    collect_pids(TRY(cgroup_mount()) + cgroup, 8, pids);
-    for (const pid_t pid : pids)
+    for (const pid_t pid : pids_in(TRY(cgroup_mount()) + cgroup))
         if (auto from_payload = take_socket_of(pid, inode); from_payload)
             return from_payload;
     return fail(std::move(from_manager).error());

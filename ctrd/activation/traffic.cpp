@@ -4,6 +4,7 @@
 #include "ctrd/activation/bpf_code.hpp"
 #include "ctrd/activation/datagrams.hpp"
 #include "ctrd/activation/sock_diag.hpp"
+#include "ctrd/activation/unix_traffic.hpp"
 
 #include <netinet/tcp.h>
 #include <sys/mman.h>
@@ -133,7 +134,7 @@ Result<std::uint64_t> take_first(std::uint64_t cgroup) {
 }
 
 Result<OpenConnections> open_connections(const RunRecord& record) {
-    OpenConnections open;
+    OpenConnections open = TRY(open_unix_connections(record));
     std::set<std::pair<int, std::uint16_t>> asked;
     for (const RecordedSocket& socket : record.sockets) {
         if (socket.host_port == 0 || !asked.emplace(socket.family, socket.host_port).second)

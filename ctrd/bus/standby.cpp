@@ -5,6 +5,7 @@
 #include "ctrd/activation/listener.hpp"
 #include "ctrd/activation/stop_mark.hpp"
 #include "ctrd/activation/traffic.hpp"
+#include "ctrd/activation/unix_traffic.hpp"
 #include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
@@ -99,8 +100,13 @@ struct Standby::Watch {
     bool asleep{false};
     std::vector<Listener> listeners{}; // of one that is asleep: kept no longer, or they would outlive their unit
     std::uint64_t connections{0};      // that had come at the last look
+    microseconds last_busy{0};         // CLOCK_MONOTONIC; of sockets with a path: nobody counts who comes to them
     microseconds cpu_time{0};          // at the last look, and when that was
     microseconds cpu_time_at{0};
+
+    /// Sockets with a path, whose connections can be seen only while they are there.
+    [[nodiscard]] bool can_tell() const { return record.socket_cgroup != 0 || has_paths(); }
+    [[nodiscard]] bool has_paths() const { return std::ranges::any_of(record.sockets, activation::is_unix_stream); }
 
     void warn(Error error) const {
         if (is_gone(error))
@@ -206,9 +212,12 @@ int Standby::on_timer(sd_event_source*, std::uint64_t, void* userdata) noexcept 
 
 Result<Standby::Usage> Standby::usage_of(Watch& watch) const {
     Usage usage;
-    const auto counted = TRY(activation::counted(watch.record.socket_cgroup));
-    usage.last_event = std::max(watch.birth, microseconds{counted.last_event / 1000});
-    watch.connections = counted.connections;
+    usage.last_event = std::max(watch.birth, watch.last_busy);
+    if (watch.record.socket_cgroup != 0) {
+        const auto counted = TRY(activation::counted(watch.record.socket_cgroup));
+        usage.last_event = std::max(usage.last_event, microseconds{counted.last_event / 1000});
+        watch.connections = counted.connections;
+    }
     const auto open = TRY(activation::open_connections(watch.record));
     if (open.closed > 0) {
         log_warning("container '" + watch.name + "': its payload has shut a listening socket down; it listens again");
@@ -224,6 +233,8 @@ Result<Standby::Usage> Standby::usage_of(Watch& watch) const {
         watch.cpu_time = used;
         watch.cpu_time_at = time;
     }
+    if (usage.busy && watch.has_paths())
+        watch.last_busy = now(CLOCK_MONOTONIC);
     return usage;
 }
 
@@ -244,7 +255,7 @@ void Standby::check(Watch& watch) {
     }
     if (too_old && age >= policy.max_lifetime + policy.max_lifetime / 10)
         return end_run(watch, policy.always_there);
-    const auto usage = watch.record.socket_cgroup == 0 ? Result<Usage>{} : usage_of(watch);
+    const auto usage = watch.can_tell() ? usage_of(watch) : Result<Usage>{};
     if (!usage) {
         watch.warn(usage.error());
         return look_again_later(watch);
@@ -252,8 +263,7 @@ void Standby::check(Watch& watch) {
     if (usage->busy)
         return look_again_later(watch);
     if (too_old)
-        return watch.record.socket_cgroup == 0 || policy.graceful ? end_run(watch, policy.always_there)
-                                                                  : stop_losslessly(watch);
+        return !watch.can_tell() || policy.graceful ? end_run(watch, policy.always_there) : stop_losslessly(watch);
     const bool fresh = policy.mode == "frozen" && usage->last_event <= watch.birth;
     microseconds due = microseconds::max();
     if (policy.idle_timeout != 0ms)
@@ -264,7 +274,7 @@ void Standby::check(Watch& watch) {
         return go_to_standby(watch);
     if (policy.max_lifetime != 0ms)
         due = std::min(due, watch.birth + policy.max_lifetime);
-    if (policy.idle_cpu_permille != 0 && due != microseconds::max())
+    if ((policy.idle_cpu_permille != 0 || watch.has_paths()) && due != microseconds::max())
         due = std::min(due, time + std::clamp<microseconds>(policy.idle_timeout / 4, shortest_pause, longest_pause));
     if (due != microseconds::max())
         arm(watch, due - time + 1ms);
