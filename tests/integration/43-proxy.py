@@ -52,13 +52,20 @@ answer = attempt(ask, 8281, HTTP)
 report(b"Welcome to nginx" in (answer if isinstance(answer, bytes) else b""), "nginx answers its first connection through the proxy",
        f"{answer}\n{log_of('web')[-1500:]}")
 pids = proxies("web")
-report(len(pids) == 1, "the proxy is one process, in a cgroup below the payload's", pids)
-status = open(f"/proc/{pids[0]}/status").read() if pids else ""
+report(len(pids) == 2, "the proxy is a small parent and the child that copies, in a cgroup below the payload's", pids)
+status = open(f"/proc/{pids[-1]}/status").read() if pids else ""
 report("\nSeccomp:\t2\n" in status and "\nNoNewPrivs:\t1\n" in status and "\nCapEff:\t0000000000000000\n" in status and
        "\nCapBnd:\t0000000000000000\n" in status and not re.search(r"\nUid:\t0\t", status), "it is confined: another user, no capability, a seccomp filter", status)
 leader = unit("web", "MainPID")
 report(pids and os.readlink(f"/proc/{pids[0]}/ns/net") == os.readlink(f"/proc/{leader}/ns/net"), "it is in the container's network")
 report("127.0.0.1" in open(TREE + "/var/log/nginx/access.log").read(), "the server sees a client of its own loopback")
+os.kill(int(pids[-1]), 9)
+answer = attempt(ask, 8281, HTTP)
+report(isinstance(answer, bytes) and b"Welcome" in answer, "a proxy that was killed has a successor, and nobody is refused meanwhile", answer)
+report(unit("web", "MainPID") == leader and proxies("web")[0] == pids[0], "the container has not noticed", proxies("web"))
+pids = proxies("web")
+os.kill(int(pids[0]), 9)
+report(wait_for(60, lambda: pids[-1] not in proxies("web")), "with its parent the child ends, too", proxies("web"))
 report(stop("web") and not pids[0] in os.listdir("/proc"), "it ends with the container, and nothing is left")
 answer = attempt(ask, 8281, HTTP)
 report(isinstance(answer, bytes) and b"Welcome" in answer, "after a stop the next connection starts both again", log_of("web")[-800:])
@@ -112,8 +119,8 @@ for thread in threads:
 for thread in threads:
     thread.join()
 report(results == [True] * 60, "sixty connections at once, too", set(map(str, results)))
-fds = len(os.listdir(f"/proc/{proxies('echo')[0]}/fd")) if proxies("echo") else -1
-report(wait_for(60, lambda: len(os.listdir(f"/proc/{proxies('echo')[0]}/fd")) < 30), "and their descriptors are closed afterwards", fds)
+fds = len(os.listdir(f"/proc/{proxies('echo')[-1]}/fd")) if proxies("echo") else -1
+report(wait_for(60, lambda: len(os.listdir(f"/proc/{proxies('echo')[-1]}/fd")) < 30), "and their descriptors are closed afterwards", fds)
 stop("echo")
 run("systemctl", "stop", "ctr@echo.socket")
 

@@ -39,25 +39,6 @@ constexpr std::array allowed {
 #endif
 };
 
-/// Each allowed number is one comparison; whatever else is called ends the process.
-Result<void> allow_only_copying() {
-    std::array<sock_filter, 6 + 2 * allowed.size()> program{};
-    std::size_t size = 0;
-    program[size++] = {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)};
-    program[size++] = {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, own_arch};
-    program[size++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS};
-    program[size++] = {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)};
-    for (const auto number : allowed) {
-        program[size++] = {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<std::uint32_t>(number)};
-        program[size++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
-    }
-    program[size++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS};
-    const sock_fprog filter{static_cast<unsigned short>(size), program.data()};
-    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
-        return fail(os_error(errno, "cannot load the proxy's seccomp filter"));
-    return {};
-}
-
 Result<void> drop_bounding() {
     for (int cap = 0; ::prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; ++cap)
         if (::prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
@@ -84,7 +65,7 @@ Result<void> enter_container(const Options& options) {
     return {};
 }
 
-Result<void> confine(const Options& options) {
+Result<void> become_nobody(const Options& options) {
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) == 0) { // six for each connection
@@ -96,8 +77,26 @@ Result<void> confine(const Options& options) {
         ::setresgid(options.group, options.group, options.group) < 0 ||
         ::setresuid(options.user, options.user, options.user) < 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return fail(os_error(errno, "the proxy cannot become user " + std::to_string(options.user)));
-    TRY_VOID(keep_only(has_path(options)));
-    return allow_only_copying();
+    return keep_only(has_path(options));
+}
+
+/// Each allowed number is one comparison; whatever else is called ends the process.
+Result<void> allow_only_copying() {
+    std::array<sock_filter, 6 + 2 * allowed.size()> program{};
+    std::size_t size = 0;
+    program[size++] = {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)};
+    program[size++] = {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, own_arch};
+    program[size++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS};
+    program[size++] = {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)};
+    for (const auto number : allowed) {
+        program[size++] = {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<std::uint32_t>(number)};
+        program[size++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    }
+    program[size++] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS};
+    const sock_fprog filter{static_cast<unsigned short>(size), program.data()};
+    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
+        return fail(os_error(errno, "cannot load the proxy's seccomp filter"));
+    return {};
 }
 
 } // namespace ctrd::proxy

@@ -9,8 +9,10 @@ namespace ctrd::proxy {
 /// sight there.
 Result<void> enter_container(const Options& options);
 
-/// Another user, no capability but to connect to a path whoever owns it, no new privileges, and only the system calls
-/// that copying needs.
-Result<void> confine(const Options& options);
+/// Another user, no capability but to connect to a path whoever owns it, and no new privileges.
+Result<void> become_nobody(const Options& options);
+
+/// What copies calls only what that takes.
+Result<void> allow_only_copying();
 
 } // namespace ctrd::proxy

@@ -5,6 +5,11 @@
 #include "tools/ctr-proxy/datagram.hpp"
 #include "tools/ctr-proxy/stream.hpp"
 
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 
@@ -15,6 +20,7 @@ using namespace std::chrono_literals;
 constexpr auto look_again = 5ms;
 constexpr auto look_again_later = 50ms;
 constexpr int hasty_looks = 100;
+constexpr useconds_t begin_again = 100'000;
 
 /// Until the program listens; then its route is begun. Nobody is accepted before: they wait in the host's queue, where
 /// a start that fails finds them.
@@ -52,6 +58,46 @@ private:
     int looks_{0};
 };
 
+Result<void> copy(Options& options) {
+    Loop loop; // made while that may be done
+    TRY_VOID(allow_only_copying());
+    const auto until = Clock::now() + options.patience;
+    for (Route& route : options.routes)
+        loop.adopt(std::make_unique<Waiter>(loop, route, options.ready, until));
+    loop.run();
+    return {};
+}
+
+[[noreturn]] void become_copier(Options& options, pid_t keeper) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); // the credentials do not change any more
+    if (::getppid() != keeper)
+        ::_exit(1);
+    const auto done = copy(options);
+    if (!done)
+        std::fputs(("<3>ctr-proxy: " + ctrd::to_text(done.error()) + "\n").c_str(), stderr);
+    std::fflush(stderr);
+    ::_exit(done ? 0 : 1);
+}
+
+/// What copies is a child: one that was killed, for lack of memory or by hand, has a successor, while the sockets stay
+/// here and who connects waits in their queues.
+Result<void> keep_copying(Options& options) {
+    for (const pid_t keeper = ::getpid();;) {
+        const pid_t copier = ::fork();
+        if (copier < 0)
+            return fail(os_error(errno, "the proxy cannot start its child"));
+        if (copier == 0)
+            become_copier(options, keeper);
+        int status = 0;
+        while (::waitpid(copier, &status, 0) < 0 && errno == EINTR) {
+        }
+        if (!WIFSIGNALED(status))
+            ::_exit(WEXITSTATUS(status)); // it has said why
+        std::fprintf(stderr, "<4>ctr-proxy: it was ended by signal %d, and begins again\n", WTERMSIG(status));
+        ::usleep(begin_again);
+    }
+}
+
 Result<void> run(Options options) {
     ::signal(SIGPIPE, SIG_IGN);
     close_on_exec_from(3);
@@ -59,13 +105,8 @@ Result<void> run(Options options) {
     if (!options.cgroup.empty())
         TRY_VOID(write_control(options.cgroup + "/cgroup.procs", "0"));
     TRY_VOID(enter_container(options));
-    Loop loop; // made while that may be done
-    TRY_VOID(confine(options));
-    const auto until = Clock::now() + options.patience;
-    for (Route& route : options.routes)
-        loop.adopt(std::make_unique<Waiter>(loop, route, options.ready, until));
-    loop.run();
-    return {};
+    TRY_VOID(become_nobody(options));
+    return keep_copying(options);
 }
 
 } // namespace

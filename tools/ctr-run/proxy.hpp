@@ -1,5 +1,6 @@
 // The proxy of those sockets that are not put into the payload's hands: ctr-proxy, in a cgroup below the payload's, so
-// that it is frozen, thawed and killed with it. It is the one process of ours beside a running container.
+// that it is frozen, thawed and killed with it. It and its child are the only processes of ours
+// beside a running container.
 #pragma once
 
 #include "tools/ctr-run/sockets.hpp"
