@@ -28,3 +28,9 @@ check "bench scale runs" "$CTRD_SOURCE/tools/bench/scale-inside" 12 10 scale.jso
 check_equal "all of its containers run" 12 "$(jq .running scale.json)"
 check_equal "an idle ctrd makes no system call" 0 "$(jq .idle_calls scale.json)"
 check_equal "without containers it has less than 4 MiB" true "$(jq '.counts[0].pss_kib < 4096' scale.json)"
+
+# --- what waits, and what it holds
+no_containers
+check "bench memory runs" "$CTRD_SOURCE/tools/bench/memory-inside" 3 memory.json "$CTRD_BUILD/tools/bench"
+check_equal "one that is created has two processes, one that runs has one, one that is stopped has none" "0 6 3 3 3" \
+    "$(jq -r '[.standbys[].processes] | join(" ")' memory.json)"
