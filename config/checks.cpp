@@ -3,6 +3,7 @@
 
 #include "config/config.hpp"
 #include "config/syntax.hpp"
+#include "config/triggers.hpp"
 #include "ctrd/base/names.hpp"
 #include "ctrd/image/reference.hpp"
 
@@ -209,6 +210,13 @@ bool is_socket_name(std::string_view name) {
     });
 }
 
+/// A user or group of the host, as systemd takes it: a name, or a number.
+bool is_account_name(std::string_view name) {
+    return !name.empty() && name.size() <= 31 && !name.starts_with('-') && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    });
+}
+
 /// By its length the kernel's filter tells the bind of a path from others that must not be stopped.
 constexpr std::size_t shortest_path = 11;
 
@@ -236,6 +244,15 @@ void check_socket(const SocketSpec& socket, const std::string& path, Findings& f
                   "write deliver = \"pass\" if the program takes sockets from systemd");
     if (!socket.path.empty())
         check_bound_path(socket, *address, path + ".path", found);
+    for (const auto& [key, value] :
+         {std::pair{"mode", &socket.mode}, {"user", &socket.user}, {"group", &socket.group}}) {
+        if (*value && address->kind != ListenAddress::Kind::path)
+            found.add(path + "." + key, fmt::format("'{}' is about the file of a socket with a path", key),
+                      "who may connect to a port is said by its address, and by a firewall");
+        else if (*value && std::string_view{key} != "mode" && !is_account_name(**value))
+            found.add(path + "." + key, fmt::format("'{}' is not a name or number of the host's", **value),
+                      fmt::format("for example {} = \"www-data\"", key));
+    }
     if (socket.datagram && socket.backlog)
         found.add(path + ".backlog", "a datagram socket has no queue of connections", "remove it");
     if (address->kind == ListenAddress::Kind::path && socket.port != 0)
@@ -310,6 +327,14 @@ void check_sockets(const UnitSpec& spec, Findings& found) {
             check_socket_pair(spec, j, i, found);
         if (const auto address = parse_listen(socket.listen))
             bare = bare || address->kind == ListenAddress::Kind::port;
+        const auto same_file = [&](const SocketSpec& other) {
+            return !other.listen.starts_with('/') || !socket.listen.starts_with('/') ||
+                   (other.mode == socket.mode && other.user == socket.user && other.group == socket.group);
+        };
+        if (!std::all_of(spec.sockets.begin(), spec.sockets.begin() + static_cast<std::ptrdiff_t>(i), same_file))
+            found.add(fmt::format("socket.{}", i),
+                      "the files of one container's sockets share 'mode', 'user' and 'group'",
+                      "write the same for each, or make two containers");
         if (socket.backlog && backlog && *socket.backlog != *backlog)
             found.add(fmt::format("socket.{}.backlog", i), "the sockets of one container share their 'backlog'",
                       "write the same number");
@@ -322,8 +347,9 @@ void check_sockets(const UnitSpec& spec, Findings& found) {
 }
 
 void check_start(const UnitSpec& spec, Findings& found) {
-    if (spec.start == Start::connection && spec.sockets.empty())
-        found.add("start", "'start' = \"connection\" needs a [[socket]]", "add one, or write start = \"boot\"");
+    if (spec.start == Start::connection && spec.sockets.empty() && spec.triggers.empty())
+        found.add("start", "'start' = \"connection\" needs a [[socket]] or a [[start-on]]",
+                  "add one, or write start = \"boot\"");
     if (spec.stop_timeout_us == 0)
         found.add("stop-timeout", "'stop-timeout' is zero",
                   "write \"infinity\" for no limit, or stop-signal = \"SIGKILL\" for none of waiting");
@@ -342,12 +368,15 @@ void check_standby(const UnitSpec& spec, Findings& found) {
                   "add one, or write start = \"manual\" and stop it by other means");
     if (idles && spec.idle_timeout_us < 100'000)
         found.add("idle-timeout", "'idle-timeout' must be at least 100 ms", "for example \"5min\"");
-    for (std::size_t i = 0; idles && i < spec.sockets.size(); ++i)
-        if (const auto address = parse_listen(spec.sockets[i].listen); address && address->port == 0)
-            found.add("idle-timeout",
-                      fmt::format("'idle-timeout' can't tell whether '{}' is in use: it looks at TCP and UDP only",
-                                  spec.sockets[i].listen),
-                      "leave 'idle-timeout' out, or listen on ports only");
+    for (const SocketSpec& socket : spec.sockets)
+        if (const auto address = parse_listen(socket.listen);
+            idles && address && address->kind == ListenAddress::Kind::path && socket.datagram)
+            found.add(
+                "idle-timeout",
+                fmt::format("'idle-timeout' can't tell whether '{}' is in use: a datagram socket with a path leaves no "
+                            "trace of who uses it",
+                            socket.listen),
+                "leave 'idle-timeout' out, or listen on stream sockets and ports only");
     for (const std::string_view key : {"idle-cpu", "idle-stop"})
         if (!idles && spec.origins.contains(std::string{key}))
             found.add(std::string{key}, fmt::format("'{}' means nothing without 'idle-timeout'", key), "add one");
@@ -401,6 +430,8 @@ Diagnostics check(const UnitSpec& spec) {
     Findings found{spec, problems};
     for (const auto& one : checks)
         one.run(spec, found);
+    std::ranges::move(check_accept(spec), std::back_inserter(problems));
+    std::ranges::move(check_triggers(spec), std::back_inserter(problems));
     return problems;
 }
 

@@ -21,4 +21,7 @@ std::span<const std::string_view> default_capabilities();
 /// "chown", "CHOWN" or "cap_chown" -> "CAP_CHOWN"; empty if there is none of that name.
 std::string_view full_capability_name(std::string_view name);
 
+/// What accept = true, a container for each connection, goes together with.
+Diagnostics check_accept(const UnitSpec& spec);
+
 } // namespace ctrd::config

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 namespace ctrd::config {
@@ -154,8 +155,9 @@ bool is_link(const std::string& path) {
     return std::filesystem::is_symlink(path, error);
 }
 
-std::string drop_in(const OutputDirs& out, const std::string& name, const char* type) {
-    return fmt::format("{}/ctr@{}.{}.d/50-ctrd.conf", out.units, name, type);
+/// The file that says where the container listens: which one says whether each connection has a container of its own.
+std::array<std::string, 2> socket_files(const std::string& name) {
+    return {fmt::format("ctr@{}.socket.d/50-ctrd.conf", name), fmt::format("ctr-{}.socket", name)};
 }
 
 } // namespace
@@ -166,18 +168,24 @@ Changes compare(const Compiled& compiled, const OutputDirs& out) {
     changes.image = note && !compiled.image_note.empty() && *note != compiled.image_note;
     changes.added = ::access(config_file(out, compiled.name).c_str(), F_OK) < 0;
     changes.config = !holds(config_file(out, compiled.name), compiled.config_json);
-    const auto socket = drop_in(out, compiled.name, "socket");
-    bool has_socket = false;
+    const auto sockets = socket_files(compiled.name);
     for (const auto& file : compiled.files) {
-        const auto path = out.units + "/" + file.path;
-        has_socket = has_socket || path == socket;
-        (path == socket ? changes.socket : changes.service) |= !holds(path, file.text);
+        const bool is_socket = std::ranges::find(sockets, file.path) != sockets.end();
+        (is_socket ? changes.socket : changes.service) |= !holds(out.units + "/" + file.path, file.text);
     }
-    changes.socket = changes.socket || (!has_socket && ::access(socket.c_str(), F_OK) == 0);
+    for (const auto& socket : sockets)
+        if (std::ranges::find(compiled.files, socket, &UnitFile::path) == compiled.files.end())
+            changes.socket = changes.socket || ::access((out.units + "/" + socket).c_str(), F_OK) == 0;
+    for (const char* type : {"path", "timer"})
+        if (const auto unit = fmt::format("ctr@{}.{}", compiled.name, type);
+            std::ranges::find(compiled.files, unit, &UnitFile::path) == compiled.files.end())
+            changes.service = changes.service || ::access((out.units + "/" + unit).c_str(), F_OK) == 0;
     // A link more or less: `start` changed.
-    for (const auto& [folder, type] :
-         {std::pair{"sockets.target.wants", "socket"}, std::pair{"multi-user.target.wants", "service"}}) {
-        const auto link = fmt::format("{}/ctr@{}.{}", folder, compiled.name, type);
+    for (const auto& link : {fmt::format("sockets.target.wants/ctr@{}.socket", compiled.name),
+                             fmt::format("sockets.target.wants/ctr-{}.socket", compiled.name),
+                             fmt::format("paths.target.wants/ctr@{}.path", compiled.name),
+                             fmt::format("timers.target.wants/ctr@{}.timer", compiled.name),
+                             fmt::format("multi-user.target.wants/ctr@{}.service", compiled.name)}) {
         const bool wanted = std::ranges::find(compiled.links, link, &UnitLink::path) != compiled.links.end();
         changes.service = changes.service || wanted != is_link(out.units + "/" + link);
     }

@@ -9,6 +9,7 @@ namespace ctrd::config {
 std::span<const std::string_view> top_level_keys();
 std::span<const std::string_view> socket_keys();
 std::span<const std::string_view> mount_keys();
+std::span<const std::string_view> trigger_keys();
 std::span<const std::string_view> resource_keys();
 
 /// Why `key` of `table` ("" for the top level) is not taken although it means something, else empty.

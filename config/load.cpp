@@ -90,7 +90,8 @@ void name_sockets(UnitSpec& spec) {
 /// The program binds the path that the host listens on, unless another one was declared.
 void set_paths(UnitSpec& spec) {
     for (auto& socket : spec.sockets)
-        if (socket.path.empty() && socket.listen.starts_with('/') && socket.deliver != Deliver::pass)
+        if (socket.path.empty() && socket.listen.starts_with('/') && socket.deliver != Deliver::pass &&
+            socket.deliver != Deliver::stdio)
             socket.path = socket.listen;
 }
 
@@ -226,7 +227,7 @@ Outcome<UnitSpec> parse(std::string_view name, const std::vector<SourceFile>& fi
 }
 
 Start start_of(const UnitSpec& spec) {
-    const bool at_boot = spec.sockets.empty() || spec.standby != Standby::stopped;
+    const bool at_boot = (spec.sockets.empty() && spec.triggers.empty()) || spec.standby != Standby::stopped;
     return spec.start.value_or(at_boot ? Start::boot : Start::connection);
 }
 

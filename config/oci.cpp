@@ -278,6 +278,8 @@ void Builder::set_seccomp() {
 Json standby_of(const UnitSpec& spec) {
     constexpr std::array<std::string_view, 3> modes{"stopped", "created", "frozen"};
     const auto has_limit = [](std::uint64_t us) { return us != UnitSpec::infinity; };
+    if (accepts(spec))
+        return {}; // systemd ends those
     if (spec.standby == Standby::stopped && !has_limit(spec.idle_timeout_us) && !has_limit(spec.max_lifetime_us))
         return {};
     Json json{{"mode", modes.at(static_cast<std::size_t>(spec.standby))}};
@@ -297,7 +299,7 @@ Json standby_of(const UnitSpec& spec) {
 }
 
 void Builder::add_ctrd_key() {
-    constexpr std::array<std::string_view, 4> deliver_words{"adopt", "pass", "proxy", "auto"};
+    constexpr std::array<std::string_view, 5> deliver_words{"adopt", "pass", "proxy", "auto", "stdio"};
     Json sockets = Json::array();
     for (const auto& socket : spec_.sockets) {
         Json one{{"name", socket.name},
@@ -326,6 +328,8 @@ void Builder::add_ctrd_key() {
         if (forgets_changes(spec_))
             image["volatile"] = true;
     }
+    if (accepts(spec_))
+        config_["ctrd"]["accept"] = true;
     if (auto standby = standby_of(spec_); !standby.is_null())
         config_["ctrd"]["standby"] = std::move(standby);
     if (runs_systemd(spec_))

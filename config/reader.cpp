@@ -3,6 +3,7 @@
 #include "config/keys.hpp"
 #include "config/ranges.hpp"
 #include "config/syntax.hpp"
+#include "config/triggers.hpp"
 #include "ctrd/base/names.hpp"
 
 #include <fmt/format.h>
@@ -41,7 +42,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 33> keys;
+    static const std::array<Key, 34> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -109,6 +110,7 @@ private:
     void reclaim_memory(const Member& m) { set_plain(spec_.reclaim_memory, in_.boolean(m)); }
     void max_lifetime(const Member& m) { set_plain(spec_.max_lifetime_us, duration(m)); }
     void sockets(const Member& m);
+    void triggers(const Member& m);
     void resources(const Member& m);
 
     void socket_key(SocketSpec& socket, const std::string& path, const Member& m);
@@ -118,7 +120,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 33> SpecReader::keys{{
+const std::array<SpecReader::Key, 34> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -139,6 +141,7 @@ const std::array<SpecReader::Key, 33> SpecReader::keys{{
     {"socket", &SpecReader::sockets},
     {"resources", &SpecReader::resources},
     {"start", &SpecReader::start},
+    {"start-on", &SpecReader::triggers},
     {"restart", &SpecReader::restart},
     {"standby", &SpecReader::standby},
     {"idle-timeout", &SpecReader::idle_timeout},
@@ -218,7 +221,7 @@ void SpecReader::mounts(const Member& m) {
 }
 
 void SpecReader::socket_key(SocketSpec& socket, const std::string& path, const Member& m) {
-    constexpr std::array<std::string_view, 4> deliver_words{"adopt", "pass", "proxy", "auto"};
+    constexpr std::array<std::string_view, 5> deliver_words{"adopt", "pass", "proxy", "auto", "stdio"};
     constexpr std::array<std::string_view, 2> type_words{"stream", "datagram"};
     note(path + m.key, m);
     if (m.key == "listen") {
@@ -239,6 +242,17 @@ void SpecReader::socket_key(SocketSpec& socket, const std::string& path, const M
     } else if (m.key == "backlog") {
         if (const auto backlog = in_.integer(m, 1, INT32_MAX))
             socket.backlog = static_cast<std::uint32_t>(*backlog);
+    } else if (m.key == "mode") {
+        if (const auto text = in_.string(m, "for example \"0660\""))
+            socket.mode = in_.take(m, check_mode(*text));
+    } else if (m.key == "user" || m.key == "group") {
+        (m.key == "user" ? socket.user : socket.group) = in_.scalar(m);
+    } else if (m.key == "accept") {
+        set_plain(socket.accept, in_.boolean(m));
+    } else if (m.key == "max-connections" || m.key == "max-connections-per-source") {
+        if (const auto count = in_.integer(m, 1, 1'000'000))
+            (m.key == "max-connections" ? socket.max_connections : socket.max_connections_per_source) =
+                static_cast<std::uint32_t>(*count);
     } else if (m.key == "type") {
         if (const auto index = in_.choice(m, type_words))
             socket.datagram = *index == 1;
@@ -259,7 +273,30 @@ void SpecReader::sockets(const Member& m) {
             socket_key(socket, path + ".", member);
         if (table->find("listen") == nullptr)
             in_.complain(table->at, "a [[socket]] needs 'listen'", "for example listen = \"8080\"");
+        if (socket.accept && table->find("deliver") == nullptr)
+            socket.deliver = Deliver::stdio; // what a program that knows nothing of it can do with one connection
         spec_.sockets.push_back(std::move(socket));
+    }
+}
+
+void SpecReader::triggers(const Member& m) {
+    for (const Value* table : in_.tables(m)) {
+        const auto path = fmt::format("start-on.{}", spec_.triggers.size());
+        spec_.origins[path] = table->at;
+        if (table->members.size() != 1)
+            in_.complain(table->at, "a [[start-on]] says one thing to wait for",
+                         fmt::format("write one of these keys: {}; and one [[start-on]] for each",
+                                     fmt::join(trigger_keys(), ", ")));
+        for (const auto& member : table->members) {
+            const auto key = std::ranges::find(trigger_keys(), member.key);
+            if (key == trigger_keys().end()) {
+                unknown("start-on", member, trigger_keys());
+                continue;
+            }
+            note(path + "." + member.key, member);
+            if (const auto text = in_.scalar(member))
+                spec_.triggers.push_back({static_cast<TriggerSpec::Kind>(key - trigger_keys().begin()), *text});
+        }
     }
 }
 
@@ -308,8 +345,19 @@ std::span<const std::string_view> top_level_keys() {
 }
 
 std::span<const std::string_view> socket_keys() {
-    static constexpr std::array<std::string_view, 7> names{"listen",  "type", "port",   "path",
-                                                           "deliver", "name", "backlog"};
+    static constexpr std::array<std::string_view, 13> names{"listen",
+                                                            "type",
+                                                            "port",
+                                                            "path",
+                                                            "deliver",
+                                                            "name",
+                                                            "backlog",
+                                                            "accept",
+                                                            "max-connections",
+                                                            "max-connections-per-source",
+                                                            "mode",
+                                                            "user",
+                                                            "group"};
     return names;
 }
 
@@ -330,8 +378,13 @@ std::string_view refused_key(std::string_view table, std::string_view key) {
                                 : "'idle-timeout' is about the whole container: write it above the first [[socket]]";
     if (table == "socket" && key == "protocol")
         return "a [[socket]] has a 'type': \"stream\" (TCP) or \"datagram\" (UDP)";
-    if (table == "socket" && key == "accept")
-        return "'accept' is not in this version of ctrd: one container answers all connections of a socket";
+    if (table == "start-on" && key == "bus-name")
+        return "'bus-name' is not in this version of ctrd: who may own a name of the host's bus is root there, if it "
+               "is root "
+               "in its container";
+    if (key == "warm-pool")
+        return "'warm-pool' is not in this version of ctrd: systemd hands each connection to a unit of its own, and a "
+               "container that was made before is in another unit, with its cgroup and its journal";
     return {};
 }
 

@@ -310,4 +310,11 @@ bool is_hostname(std::string_view name) noexcept {
            std::ranges::all_of(name, [&](char c) { return alnum(c) || c == '-' || c == '.'; });
 }
 
+Result<std::string> check_mode(std::string_view text) {
+    const bool octal = std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '7'; });
+    if (!octal || text.size() < 3 || text.size() > 4 || (text.size() == 4 && text.front() != '0'))
+        return fail(bad_input(fmt::format("'{}' is not a file's mode", text), "for example \"0660\""));
+    return std::string{text};
+}
+
 } // namespace ctrd::config

@@ -37,6 +37,9 @@ struct ListenAddress {
 /// "8080", "0.0.0.0:8080", "[::]:8080" or "/run/x.sock".
 Result<ListenAddress> parse_listen(std::string_view text);
 
+/// Permissions as SocketMode= takes them: "0660".
+Result<std::string> check_mode(std::string_view text);
+
 /// A decimal number without sign, blanks or leading zeros.
 std::optional<std::uint64_t> parse_decimal(std::string_view text, std::uint64_t max);
 

@@ -14,8 +14,9 @@ namespace ctrd::config {
 
 enum class Network { none, host };
 enum class Start { boot, connection, manual };
-/// `automatic`: adopt, and proxy where that turns out not to work.
-enum class Deliver { adopt, pass, proxy, automatic };
+/// `automatic`: adopt, and proxy where that turns out not to work. `stdio`: one connection, as standard input and
+/// output.
+enum class Deliver { adopt, pass, proxy, automatic, stdio };
 enum class MountType { bind, tmpfs };
 /// What waits while nobody connects: nothing, a container all but its program, or the program itself, stopped.
 enum class Standby { stopped, created, frozen };
@@ -36,6 +37,16 @@ struct SocketSpec {
     bool datagram{false}; // UDP, or a datagram socket with a path
     std::string name{};   // FileDescriptorName=, unique in the container
     std::optional<std::uint32_t> backlog{};
+    bool accept{false}; // a container for each connection; the same for all sockets of a container
+    std::optional<std::string> mode{}, user{}, group{};                           // of the file of a socket with a path
+    std::optional<std::uint32_t> max_connections{}, max_connections_per_source{}; // with `accept`
+};
+
+/// What a [[start-on]] table says: one thing that systemd waits for.
+struct TriggerSpec {
+    enum class Kind { path_exists, path_changed, directory_not_empty, calendar, every };
+    Kind kind{Kind::path_exists};
+    std::string value{}; // a path of the host, or a time as systemd writes it
 };
 
 /// What a [[mount]] table says.
@@ -89,6 +100,7 @@ struct UnitSpec {
     bool reclaim_memory{false}; // of a frozen one
     std::uint64_t max_lifetime_us{infinity};
     std::vector<SocketSpec> sockets{};
+    std::vector<TriggerSpec> triggers{};
     ResourceSpec resources{};
 
     /// Where each key was written ("user", "socket.0.listen"); empty for an ad-hoc container.
@@ -97,6 +109,12 @@ struct UnitSpec {
 
 /// The declared start, or "connection" with sockets and "boot" without; "boot" where something is to stand by.
 Start start_of(const UnitSpec& spec);
+/// Whether something in time, or something in the file system, starts it.
+bool has_triggers(const UnitSpec& spec, bool timers);
+/// "it is 'daily'"
+std::string describe(const TriggerSpec& trigger);
+/// Whether each connection has a container of its own.
+bool accepts(const UnitSpec& spec);
 /// Whether the payload's PID 1 is a systemd: as declared, or because of the command's name. It then gets what systemd
 /// expects of a container manager.
 bool runs_systemd(const UnitSpec& spec);

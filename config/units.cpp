@@ -2,6 +2,8 @@
 
 #include "config/checks.hpp"
 #include "config/syntax.hpp"
+#include "config/triggers.hpp"
+#include "config/units_parts.hpp"
 
 #include <fmt/format.h>
 
@@ -14,54 +16,6 @@ constexpr std::string_view generator_program = "/usr/lib/systemd/system-generato
 constexpr std::string_view unit_folder = "/usr/lib/systemd/system";
 /// READY=1 can come at the last moment of ready-timeout; ctr-run's own message should win over systemd's.
 constexpr std::uint64_t ready_margin_us = 5'000'000;
-
-std::string head(const UnitSpec& spec) {
-    std::string text = "# Made by ctrd-generator; changes are lost.\n\n[Unit]\n";
-    if (const auto source = origin_of(spec, "").file; !source.empty())
-        text += fmt::format("SourcePath={}\n", unit_text(source));
-    return text;
-}
-
-std::string description(const UnitSpec& spec) { return unit_text(spec.description.value_or("Container " + spec.name)); }
-
-std::string socket_text(const UnitSpec& spec) {
-    std::string text = head(spec) + fmt::format("Description={} (socket)\n\n[Socket]\n", description(spec));
-    bool any_bare_or_six = false;
-    bool any_specific = false;
-    bool any_path = false;
-    std::optional<std::uint32_t> backlog;
-    for (const auto& socket : spec.sockets) {
-        const auto address = parse_listen(socket.listen);
-        if (!address)
-            continue; // checked before
-        text += fmt::format("{}={}\n", socket.datagram ? "ListenDatagram" : "ListenStream", unit_text(address->text));
-        using Kind = ListenAddress::Kind;
-        any_bare_or_six = any_bare_or_six || address->kind == Kind::port || address->kind == Kind::ipv6;
-        any_specific = any_specific || (address->kind != Kind::path && !address->wildcard() && !address->loopback());
-        any_path = any_path || address->kind == Kind::path;
-        backlog = socket.backlog ? socket.backlog : backlog;
-    }
-    // systemd has one name for all of a unit's sockets; ctr-run tells several apart by their addresses.
-    if (spec.sockets.size() == 1)
-        text += fmt::format("FileDescriptorName={}\n", spec.sockets.front().name);
-    if (any_bare_or_six)
-        text += fmt::format("BindIPv6Only={}\n", needs_ipv6_only(spec) ? "ipv6-only" : "both");
-    if (any_specific)
-        text += "FreeBind=yes\n"; // sockets come before the network at boot
-    if (any_path)
-        text += "RemoveOnStop=yes\n";
-    if (backlog)
-        text += fmt::format("Backlog={}\n", *backlog);
-    return text;
-}
-
-std::string mounts_needed(const UnitSpec& spec) {
-    std::string words = unit_word(spec.image ? image::default_store : clean_path(source_of(spec)));
-    for (const auto& mount : spec.mounts)
-        if (mount.type == MountType::bind)
-            words += " " + unit_word(clean_path(mount.source));
-    return words;
-}
 
 /// SIGKILL is how a payload that would not hear its stop signal is stopped, so the template calls it a success.
 /// The policies that restart after a kill must be told that this one counts, the one that must not, too.
@@ -78,6 +32,8 @@ std::string restart_lines(const std::string& policy) {
 
 /// How PID 1 says that machined asked for it: ctr-init by its exit status, a systemd by how the kernel ends it.
 std::string machine_lines(const UnitSpec& spec) {
+    if (accepts(spec))
+        return spec.init ? "SuccessExitStatus=194 195\n" : "";
     if (spec.init)
         return "RestartForceExitStatus=195\nRestartPreventExitStatus=194\nSuccessExitStatus=194 195\n";
     if (runs_systemd(spec))
@@ -104,12 +60,82 @@ std::string resource_lines(const ResourceSpec& resources) {
     return text;
 }
 
+std::string socket_text(const UnitSpec& spec) {
+    return unit_head(spec) + fmt::format("Description={} (socket)\n\n[Socket]\n", unit_description(spec)) +
+           listen_lines(spec);
+}
+
 std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options) {
-    std::string text =
-        head(spec) + fmt::format("Description={}\nRequiresMountsFor={}\n", description(spec), mounts_needed(spec));
+    std::string text = unit_head(spec) + fmt::format("Description={}\nRequiresMountsFor={}\n", unit_description(spec),
+                                                     mounts_needed(spec));
     if (!spec.sockets.empty())
         text += fmt::format("Requires=ctr@{0}.socket\nAfter=ctr@{0}.socket\nStartLimitBurst=500\n", spec.name);
     text += "\n[Service]\n";
+    return text + common_lines(spec, resources, options);
+}
+
+} // namespace
+
+std::string unit_head(const UnitSpec& spec) {
+    std::string text = "# Made by ctrd-generator; changes are lost.\n\n[Unit]\n";
+    if (const auto source = origin_of(spec, "").file; !source.empty())
+        text += fmt::format("SourcePath={}\n", unit_text(source));
+    return text;
+}
+
+std::string unit_description(const UnitSpec& spec) {
+    return unit_text(spec.description.value_or("Container " + spec.name));
+}
+
+std::string listen_lines(const UnitSpec& spec) {
+    std::string text;
+    bool any_bare_or_six = false;
+    bool any_specific = false;
+    bool any_path = false;
+    std::optional<std::uint32_t> backlog;
+    for (const auto& socket : spec.sockets) {
+        const auto address = parse_listen(socket.listen);
+        if (!address)
+            continue; // checked before
+        text += fmt::format("{}={}\n", socket.datagram ? "ListenDatagram" : "ListenStream", unit_text(address->text));
+        using Kind = ListenAddress::Kind;
+        any_bare_or_six = any_bare_or_six || address->kind == Kind::port || address->kind == Kind::ipv6;
+        any_specific = any_specific || (address->kind != Kind::path && !address->wildcard() && !address->loopback());
+        any_path = any_path || address->kind == Kind::path;
+        backlog = socket.backlog ? socket.backlog : backlog;
+    }
+    // systemd has one name for all of a unit's sockets; ctr-run tells several apart by their addresses.
+    if (spec.sockets.size() == 1 && !accepts(spec))
+        text += fmt::format("FileDescriptorName={}\n", spec.sockets.front().name);
+    if (any_bare_or_six)
+        text += fmt::format("BindIPv6Only={}\n", needs_ipv6_only(spec) ? "ipv6-only" : "both");
+    if (any_specific)
+        text += "FreeBind=yes\n"; // sockets come before the network at boot
+    if (any_path)
+        text += "RemoveOnStop=yes\n";
+    const auto with_path =
+        std::ranges::find_if(spec.sockets, [](const SocketSpec& one) { return one.listen.starts_with('/'); });
+    if (with_path != spec.sockets.end()) // those with a path share what is said of their files
+        for (const auto& [setting, value] : {std::pair{"SocketMode", &with_path->mode},
+                                             {"SocketUser", &with_path->user},
+                                             {"SocketGroup", &with_path->group}})
+            if (*value)
+                text += fmt::format("{}={}\n", setting, **value);
+    if (backlog)
+        text += fmt::format("Backlog={}\n", *backlog);
+    return text;
+}
+
+std::string mounts_needed(const UnitSpec& spec) {
+    std::string words = unit_word(spec.image ? image::default_store : clean_path(source_of(spec)));
+    for (const auto& mount : spec.mounts)
+        if (mount.type == MountType::bind)
+            words += " " + unit_word(clean_path(mount.source));
+    return words;
+}
+
+std::string common_lines(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options) {
+    std::string text;
     if (options.deferred)
         text += fmt::format("ExecStartPre={} --compile {}\n", generator_program, spec.name);
     // In the journal, and for 'systemctl show'. The payload's environment is its config's: this one is ctr-run's alone.
@@ -121,8 +147,6 @@ std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, co
                         duration_text(spec.stop_timeout_us), duration_text(spec.ready_timeout_us + ready_margin_us));
     return text + restart_lines(spec.restart) + machine_lines(spec) + resource_lines(resources);
 }
-
-} // namespace
 
 std::string unit_text(std::string_view value) {
     std::string text;
@@ -142,6 +166,8 @@ std::string unit_word(std::string_view value) {
 }
 
 void add_units(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options, Compiled& compiled) {
+    if (accepts(spec))
+        return add_accepting_units(spec, resources, options, compiled);
     const auto service = fmt::format("ctr@{}.service", spec.name);
     const auto socket = fmt::format("ctr@{}.socket", spec.name);
     compiled.files.push_back({service + ".d/50-ctrd.conf", service_text(spec, resources, options)});
@@ -152,6 +178,7 @@ void add_units(const UnitSpec& spec, const ResourceSpec& resources, const UnitOp
         compiled.links.push_back({"sockets.target.wants/" + socket, fmt::format("{}/ctr@.socket", unit_folder)});
     if (start == Start::boot)
         compiled.links.push_back({"multi-user.target.wants/" + service, fmt::format("{}/ctr@.service", unit_folder)});
+    add_trigger_units(spec, compiled);
 }
 
 } // namespace ctrd::config

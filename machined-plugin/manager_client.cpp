@@ -106,6 +106,15 @@ Result<std::vector<std::string>> get_addresses(sd_bus* bus, const std::string& o
     return addresses;
 }
 
+/// That of the unit's kind.
+const char* interface_of(const std::string& unit) {
+    if (unit.ends_with(".socket"))
+        return "org.freedesktop.systemd1.Socket";
+    if (unit.ends_with(".path"))
+        return "org.freedesktop.systemd1.Path";
+    return unit.ends_with(".timer") ? "org.freedesktop.systemd1.Timer" : "org.freedesktop.systemd1.Service";
+}
+
 } // namespace
 
 void ManagerClient::Close::operator()(sd_bus* bus) const noexcept { sd_bus_flush_close_unref(bus); }
@@ -180,9 +189,7 @@ Result<UnitState> ManagerClient::state(const std::string& unit) {
     state.load = TRY(get_string(bus_.get(), object, unit_interface, "LoadState"));
     state.active = TRY(get_string(bus_.get(), object, unit_interface, "ActiveState"));
     state.since = TRY(get_time(bus_.get(), object, "ActiveEnterTimestamp"));
-    const bool is_socket = unit.ends_with(".socket");
-    const char* interface = is_socket ? "org.freedesktop.systemd1.Socket" : "org.freedesktop.systemd1.Service";
-    state.result = TRY(get_string(bus_.get(), object, interface, "Result"));
+    state.result = TRY(get_string(bus_.get(), object, interface_of(unit), "Result"));
     return state;
 }
 

@@ -37,6 +37,9 @@ nginx("web", 8102, 'idle-timeout = "200ms"\nrestart = "always"')
 nginx("soft", 8103, 'idle-timeout = "300ms"\nidle-stop = "graceful"')
 server("old", 8104, 'max-lifetime = "1s"')
 server("plain", 8105)
+PATH = "/run/ctrd-idle.sock"
+declare("path", f'rootfs = "{SYSTEM}"\ncommand = ["/usr/bin/redis-server", "--port", "0", "--save", "", "--unixsocket", "/tmp/redis.sock"]\n'
+                f'idle-timeout = "1s"\n[[socket]]\nlisten = "{PATH}"\npath = "/tmp/redis.sock"\n')
 run("ctrctl", "apply")
 
 # --- one stop
@@ -68,6 +71,29 @@ report(unit("soft", "ExecMainCode") == "1", "by its own exit, not by a SIGKILL",
 ask(8104)
 report(wait_for(20, lambda: state("old") == "inactive"), "max-lifetime ends one")
 ask(8105)
+
+# --- a socket with a path
+
+PING = b"PING\r\n"
+report(ask_path(PATH, PING) == b"+PONG\r\n", "a container with a UNIX socket and an idle-timeout answers")
+report(wait_for(60, lambda: state("path") == "inactive"), "it stops when nobody is connected", state("path"))
+with socket.socket(socket.AF_UNIX) as held:
+    held.settimeout(60)
+    held.connect(PATH)
+    held.sendall(PING)
+    report(held.recv(100) == b"+PONG\r\n", "its next connection starts it again")
+    pid = unit("path", "MainPID")
+    time.sleep(3)
+    report(unit("path", "MainPID") == pid, "a connection that is open keeps it running")
+elsewhere = subprocess.Popen(["unshare", "-n", "python3", "-c", f"""import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.connect("{PATH}"); s.sendall(b"PING\\r\\n"); print(s.recv(100), flush=True); sys.stdin.read()"""],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+report("PONG" in elsewhere.stdout.readline(), "a client of another network is answered")
+pid = unit("path", "MainPID")
+time.sleep(3)
+report(unit("path", "MainPID") == pid and state("path") == "active", "and keeps it running, too, although no sock_diag of this network shows it")
+elsewhere.communicate("")
+report(wait_for(60, lambda: state("path") == "inactive"), "it stops when that one has gone", state("path"))
 
 # --- what somebody has paused is not idle
 

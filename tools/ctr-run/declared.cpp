@@ -40,6 +40,8 @@ Deliver delivery_of(const std::string& word) {
         return Deliver::proxy;
     if (word == "auto")
         return Deliver::automatic;
+    if (word == "stdio")
+        return Deliver::stdio;
     throw std::invalid_argument("unknown delivery '" + word + "'");
 }
 
@@ -80,6 +82,7 @@ Result<Declared> parse_declaration(const std::string& text, const std::string& n
         stop_signal = own.at("stop_signal").get<std::string>();
         declared.ready_timeout = std::chrono::milliseconds{own.at("ready_timeout_ms").get<std::uint32_t>()};
         declared.stop_timeout = std::chrono::milliseconds{own.value("stop_timeout_ms", std::uint64_t{10000})};
+        declared.accepts = own.value("accept", false);
         declared.systemd = own.value("systemd", false);
         declared.init = own.value("init", false);
         declared.machine_shell = own.value("machine_shell", false);

@@ -11,7 +11,7 @@
 namespace ctrd::run {
 
 /// `automatic`: adopt, and proxy where that turns out not to work.
-enum class Deliver { adopt, pass, proxy, automatic };
+enum class Deliver { adopt, pass, proxy, automatic, stdio };
 
 struct DeclaredSocket {
     std::string name{};
@@ -42,6 +42,7 @@ struct Declared {
     std::vector<DeclaredSocket> sockets{};
     std::uint64_t stamp{0};        // of the config's text: what was learnt with another one does not count
     bool waits_created{false};     // standby = "created": the program starts when somebody connects
+    bool accepts{false};           // a container for each connection
     bool systemd{false};           // is what runs in the container
     bool init{false};              // ctr-init is PID 1, the payload its child
     bool sends_stop_signal{false}; // systemd was told another one: `stop` sends it

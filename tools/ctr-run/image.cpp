@@ -13,8 +13,8 @@
 namespace ctrd::run {
 namespace {
 
-std::string run_note(const std::string& name) {
-    return std::string{image::default_run_folder} + "/run/" + name + ".image";
+std::string run_note(const std::string& key) {
+    return std::string{image::default_run_folder} + "/run/" + key + ".image";
 }
 
 bool names_image(const std::string& name) {
@@ -44,7 +44,7 @@ Result<void> check_there(const DeclaredImage& image) {
 
 } // namespace
 
-Result<Declared> load_and_use(const std::string& name) {
+Result<Declared> load_and_use(const std::string& name, const std::string& key) {
     // Before the config is read: what it names could be another image's by then, and this one removed.
     UniqueFd lock;
     if (names_image(name))
@@ -59,7 +59,7 @@ Result<Declared> load_and_use(const std::string& name) {
     if (!declared.image)
         return declared;
     TRY_VOID(check_there(*declared.image));
-    TRY_VOID(write_atomic(run_note(name), image::use_text(declared.image->digest, declared.image->name), 0600));
+    TRY_VOID(write_atomic(run_note(key), image::use_text(declared.image->digest, declared.image->name), 0600));
     return declared;
 }
 
@@ -71,10 +71,10 @@ Result<plan::Stack> make_stack(const std::string& name, const DeclaredImage& ima
     return stack;
 }
 
-Result<void> release_image(const std::string& name) {
-    if (::unlink(run_note(name).c_str()) == 0 || errno == ENOENT)
+Result<void> release_image(const std::string& key) {
+    if (::unlink(run_note(key).c_str()) == 0 || errno == ENOENT)
         return {};
-    return fail(os_error(errno, "cannot remove '" + run_note(name) + "'"));
+    return fail(os_error(errno, "cannot remove '" + run_note(key) + "'"));
 }
 
 } // namespace ctrd::run

@@ -8,12 +8,13 @@
 namespace ctrd::run {
 
 /// load_declared(); where it names an image, that is noted as in use, and there, from then on.
-Result<Declared> load_and_use(const std::string& name);
+/// `key`: what the note is called, where several runs of one declaration are there at once.
+Result<Declared> load_and_use(const std::string& name, const std::string& key);
 
 /// The place for what the container writes is made with it.
 Result<plan::Stack> make_stack(const std::string& name, const DeclaredImage& image);
 
 /// At its end.
-Result<void> release_image(const std::string& name);
+Result<void> release_image(const std::string& key);
 
 } // namespace ctrd::run

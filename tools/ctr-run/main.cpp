@@ -3,7 +3,10 @@
 #include "ctrd/base/names.hpp"
 #include "ctrd/base/sealed_self.hpp"
 #include "tools/ctr-run/commands.hpp"
+#include "tools/ctr-run/connection.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -12,9 +15,10 @@ namespace ctrd::run {
 namespace {
 
 constexpr const char* usage =
-    "usage: ctr-run start|stop|clean|exec|bind NAME\n"
+    "usage: ctr-run start|stop|clean|connection|clean-connection|exec|bind NAME\n"
     "\n"
-    "start, stop and clean are run by systemd for ctr@NAME.service, exec and bind by ctrd.\n"
+    "start, stop and clean are run by systemd for ctr@NAME.service, exec and bind by ctrd. With accept = true systemd\n"
+    "runs connection, stop and clean-connection for ctr-NAME@.service.\n"
     "Exit codes: 0 done; 1 it could not be done, the reason is on stderr; 2 wrong usage.\n"
     "exec: the process's own, 128+N for signal N, 125 it was not run, 126 it can't be, 127 it was not found.\n";
 
@@ -36,13 +40,13 @@ void tell_failure(const Notifier& manager, const Error& error) {
         manager.send("STATUS=" + line + "\nERRNO=" + std::to_string(static_cast<int>(error.code)));
 }
 
-int run_start(const std::string& name) {
+int run_start(const std::string& name, Result<void> (*verb)(const std::string&, const Notifier&)) {
     auto manager = Notifier::from_environment();
     if (!manager) {
         print_error(name, manager.error());
         return failed;
     }
-    auto started = start(name, *manager);
+    auto started = verb(name, *manager);
     if (started)
         return ok;
     tell_failure(*manager, started.error());
@@ -75,7 +79,9 @@ void print_warning(const std::string& name, const Error& error) { print("<4>", n
 int run(int argc, char** argv) {
     const std::string_view verb = argc == 3 ? argv[1] : "";
     const std::string name = argc == 3 ? argv[2] : "";
-    if (verb != "start" && verb != "stop" && verb != "clean" && verb != "exec" && verb != "bind") {
+    constexpr std::array<std::string_view, 7> verbs{"start", "stop", "clean", "connection", "clean-connection",
+                                                    "exec",  "bind"};
+    if (std::ranges::find(verbs, verb) == verbs.end()) {
         std::fputs(usage, stderr);
         return bad_usage;
     }
@@ -83,14 +89,18 @@ int run(int argc, char** argv) {
         print_error(name, checked.error());
         return bad_usage;
     }
-    // These two become a process of the container, which must not be able to write to what is on the host's disk.
-    if (verb == "start" || verb == "exec")
+    // These become a process of the container, which must not be able to write to what is on the host's disk.
+    if (verb == "start" || verb == "connection" || verb == "exec")
         if (auto sealed = run_from_sealed_binary(argv); !sealed) {
             print_error(name, sealed.error());
             return failed;
         }
     if (verb == "start")
-        return run_start(name);
+        return run_start(name, start);
+    if (verb == "connection")
+        return run_start(name, start_connection);
+    if (verb == "clean-connection")
+        return run_other(name, clean_connection);
     if (verb == "exec")
         return exec(name);
     if (verb == "bind")

@@ -128,8 +128,11 @@ Result<void> Start::forget_stored(const std::vector<activation::ListenFd>& hande
 Result<void> Start::prepare() {
     auto handed = TRY(activation::listen_fds_from_environment());
     TRY_VOID(forget_stored(handed));
-    declared_ = TRY(load_and_use(name_));
+    declared_ = TRY(load_and_use(name_, name_));
     fault_point("start-loaded");
+    if (declared_.accepts)
+        return fail(bad_input("it has a container for each connection (accept = true), and none of its own to start",
+                              "connect to it; 'systemctl list-units \"ctr-" + name_ + "@*\"' lists those that run"));
     watch_.lap("read its configuration");
     const auto proxied = TRY(fall_backs());
     sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed), proxied));

@@ -11,12 +11,23 @@
 
 namespace ctrd::run {
 
+namespace {
+
+/// An instance of ctr-NAME@.service, whose own name is the connection's.
+bool is_connection_of(std::string_view unit, const std::string& container) {
+    unit.remove_prefix(unit.rfind('/') + 1);
+    return unit.starts_with("ctr-" + container + "@");
+}
+
+} // namespace
+
 Result<UnitCgroup> unit_cgroup(const std::string& container) {
     UnitCgroup cgroup{TRY(cgroup_mount()), TRY(cgroup_of(::getpid())), {}};
     // systemd starts ExecStop= and ExecStopPost= of a delegated unit in a folder of its own.
     if (cgroup.unit.ends_with("/.control"))
         cgroup.unit.resize(cgroup.unit.rfind('/'));
-    if (activation::container_of_cgroup(cgroup.unit) != container || !cgroup.unit.ends_with(".service"))
+    if ((activation::container_of_cgroup(cgroup.unit) != container && !is_connection_of(cgroup.unit, container)) ||
+        !cgroup.unit.ends_with(".service"))
         return fail(bad_input("this process is not in the cgroup of 'ctr@" + container + ".service' but in '" +
                                   cgroup.unit + "'",
                               "ctr-run is started by systemd; use 'systemctl start ctr@" + container + ".service'"));

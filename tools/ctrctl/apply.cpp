@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <set>
@@ -33,7 +34,17 @@ struct Declared {
     config::Compiled compiled{};
 };
 
-std::string socket_unit(const std::string& name) { return "ctr@" + name + ".socket"; }
+/// The one of a container that answers all its connections, and the one that has systemd accept them.
+std::array<std::string, 2> socket_units(const std::string& name) {
+    return {"ctr@" + name + ".socket", "ctr-" + name + ".socket"};
+}
+
+std::string socket_unit(const config::UnitSpec& spec) { return socket_units(spec.name)[accepts(spec) ? 1 : 0]; }
+
+/// What waits for something else than a connection.
+std::array<std::string, 2> trigger_units(const std::string& name) {
+    return {"ctr@" + name + ".path", "ctr@" + name + ".timer"};
+}
 
 std::string service_unit(const std::string& name) { return "ctr@" + name + ".service"; }
 
@@ -142,13 +153,20 @@ bool listens_everywhere(const std::vector<std::string>& listens, const std::vect
 
 Result<void> look_at_units(ManagerClient& manager, Situation& situation, const std::vector<Listener>& listeners) {
     const auto service = TRY(manager.state(service_unit(situation.name)));
-    const auto socket = TRY(manager.state(socket_unit(situation.name)));
     situation.service_up = service.up();
     situation.service_failed = service.failed();
     situation.service_outdated = service.up() && service.since != 0 && service.since < config_time(situation.name);
-    situation.socket_up = socket.up();
-    situation.socket_broken = socket.up() && !listens_everywhere(situation.listens, listeners);
+    for (const auto& socket : socket_units(situation.name)) // one that was of the other kind is to give way
+        situation.socket_up = situation.socket_up || TRY(manager.state(socket)).up();
+    situation.socket_broken = situation.socket_up && !listens_everywhere(situation.listens, listeners);
     return {};
+}
+
+/// The link that starts it at boot is wanted, and not there.
+bool is_new_at_boot(const config::Compiled& compiled) {
+    const std::string link = "multi-user.target.wants/" + service_unit(compiled.name);
+    return std::ranges::find(compiled.links, link, &config::UnitLink::path) != compiled.links.end() &&
+           ::access((config::OutputDirs{}.units + "/" + link).c_str(), F_OK) < 0;
 }
 
 Result<std::vector<Situation>> look_at_all(ManagerClient& manager, const std::vector<Declared>& all,
@@ -163,6 +181,10 @@ Result<std::vector<Situation>> look_at_all(ManagerClient& manager, const std::ve
         for (const auto& socket : one.spec.sockets)
             if (!socket.datagram)
                 situation.listens.push_back(socket.listen);
+        for (const auto& trigger : one.spec.triggers)
+            situation.triggers.push_back(describe(trigger));
+        situation.accepts = accepts(one.spec);
+        situation.new_at_boot = is_new_at_boot(one.compiled);
         situation.named = contains(options.names, situation.name);
         situation.image = describe_image(one.compiled.image_note);
         situations.push_back(std::move(situation));
@@ -204,7 +226,8 @@ config::Diagnostics check_ports(ManagerClient& manager, const std::vector<Declar
     std::set<std::string> given_up; // socket units that stop before the new ones start
     for (const auto& decision : decisions)
         if (decision.stop_socket_before)
-            given_up.insert(socket_unit(decision.name));
+            for (const auto& socket : socket_units(decision.name))
+                given_up.insert(socket);
     config::Diagnostics problems;
     for (const auto& one : all) {
         const auto decision = std::ranges::find(decisions, one.spec.name, &Decision::name);
@@ -237,13 +260,32 @@ Error explain_socket(ManagerClient& manager, const config::UnitSpec& spec, Error
                 std::errc::address_in_use,
                 fmt::format("port {} is already in use by {}", address->port, find_port_user(manager, *address).text),
                 port_hint};
-    error.hint = "'journalctl -u " + socket_unit(spec.name) + "' shows why";
+    error.hint = "'journalctl -u " + socket_unit(spec) + "' shows why";
     return error;
 }
 
+/// Stopped before the reload, if they were up: a unit that waits goes on with what it was told at first.
+Result<void> start_triggers(ManagerClient& manager, const Decision& decision, const config::UnitSpec& spec) {
+    const auto units = trigger_units(spec.name);
+    for (const bool timers : {false, true}) {
+        if (decision.does_nothing() || start_of(spec) == config::Start::manual || !has_triggers(spec, timers))
+            continue;
+        const std::string& unit = units[timers ? 1 : 0];
+        if (auto started = manager.start(unit); !started) {
+            started.error().hint = "'journalctl -u " + unit + "' shows why";
+            return started;
+        }
+    }
+    return {};
+}
+
 Result<void> before_reload(ManagerClient& manager, const Decision& decision) {
-    if (decision.stop_socket_before)
-        TRY_VOID(manager.stop(socket_unit(decision.name)));
+    for (const auto& socket : socket_units(decision.name))
+        if (decision.stop_socket_before && TRY(manager.state(socket)).up())
+            TRY_VOID(manager.stop(socket));
+    for (const auto& trigger : trigger_units(decision.name))
+        if (!decision.does_nothing() && TRY(manager.state(trigger)).up())
+            TRY_VOID(manager.stop(trigger));
     if (decision.stop_service_before)
         TRY_VOID(manager.stop(service_unit(decision.name)));
     return {};
@@ -251,8 +293,9 @@ Result<void> before_reload(ManagerClient& manager, const Decision& decision) {
 
 Result<void> after_reload(ManagerClient& manager, const Decision& decision, const config::UnitSpec& spec) {
     if (decision.start_socket)
-        if (auto started = manager.start(socket_unit(decision.name)); !started)
+        if (auto started = manager.start(socket_unit(spec)); !started)
             return fail(explain_socket(manager, spec, std::move(started).error()));
+    TRY_VOID(start_triggers(manager, decision, spec));
     if (!decision.start_service && !decision.restart_service)
         return {};
     const std::string unit = service_unit(decision.name);

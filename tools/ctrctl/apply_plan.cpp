@@ -23,6 +23,8 @@ Decision create(const Situation& now) {
         decision.summary += ", listening on " + join_words(now.listens);
     if (decision.start_service)
         decision.summary += ", started";
+    if (!now.triggers.empty() && now.start != config::Start::manual)
+        decision.summary += ", starts when " + join_words(now.triggers);
     if (now.start == config::Start::manual)
         decision.summary += "; 'ctrctl start " + now.name + "' starts it";
     return decision;
@@ -33,7 +35,7 @@ void renew_socket(const Situation& now, Decision& decision) {
     decision.stop_socket_before = now.socket_up;
     decision.stop_service_before = now.service_up;
     decision.start_socket = !now.listens.empty() && (now.start != config::Start::manual || now.socket_up);
-    decision.start_service = now.service_up || now.start == config::Start::boot;
+    decision.start_service = !now.accepts && (now.service_up || now.start == config::Start::boot);
 }
 
 std::string describe_change(const Situation& now, const Decision& decision) {
@@ -80,6 +82,8 @@ Decision decide(const Situation& now) {
     // One that failed is tried again if the reason may be gone: its declaration is another one, or the user asks for
     // it.
     if (now.service_failed && now.start == config::Start::boot && (now.changes.any() || now.named))
+        decision.start_service = true;
+    if (now.new_at_boot && !now.service_up)
         decision.start_service = true;
     if (!decision.does_nothing())
         decision.summary = describe_change(now, decision);

@@ -14,9 +14,12 @@ struct Situation {
     bool declared{true};       // false: its file is gone, its units are still there
     config::Changes changes{}; // of the declaration against what systemd has read
     config::Start start{config::Start::boot};
-    std::vector<std::string> listens{}; // the declared addresses
-    std::string image{};                // "web:1 (sha256:0123456789ab)"; empty: it has none
-    bool named{false};                  // the user asked for this one by name
+    std::vector<std::string> listens{};  // the declared addresses
+    std::vector<std::string> triggers{}; // what else starts it: "it is 'daily'"
+    std::string image{};                 // "web:1 (sha256:0123456789ab)"; empty: it has none
+    bool accepts{false};                 // a container for each connection: no service of its own
+    bool new_at_boot{false};             // it was not declared to be there from boot on, and is now
+    bool named{false};                   // the user asked for this one by name
     bool service_up{false};
     bool service_failed{false};
     bool service_outdated{false}; // it runs, but was started before its present config was written

@@ -35,13 +35,14 @@ TEST_CASE("every key that a declaration may have is in the reference", "[config]
     check_keys(text, "## The container", top_level_keys());
     check_keys(text, "## [[socket]]", socket_keys());
     check_keys(text, "## [[mount]]", mount_keys());
+    check_keys(text, "## [[start-on]]", trigger_keys());
     check_keys(text, "## [resources]", resource_keys());
 }
 
 TEST_CASE("the reference has no key that a declaration may not have", "[config][docs]") {
     const auto text = content(source_root + "/docs/declaration.md");
     std::vector<std::string_view> known;
-    for (const auto keys : {top_level_keys(), socket_keys(), mount_keys(), resource_keys()})
+    for (const auto keys : {top_level_keys(), socket_keys(), mount_keys(), trigger_keys(), resource_keys()})
         known.insert(known.end(), keys.begin(), keys.end());
     for (std::size_t at = text.find("\n| `"); at != std::string::npos; at = text.find("\n| `", at + 1)) {
         const auto key = text.substr(at + 4, text.find('`', at + 4) - at - 4);

@@ -45,8 +45,10 @@ TEST_CASE("exactly one of image, rootfs and bundle is wanted", "[config]") {
 }
 
 TEST_CASE("what is not in this version is refused by name", "[config]") {
-    CHECK_THAT(problems_of(declaration("[[socket]]\nlisten = \"80\"\naccept = true\n")),
-               Catch::StartsWith("web.toml:5:") && Catch::Contains("not in this version of ctrd"));
+    CHECK_THAT(problems_of(declaration("warm-pool = 3\n")),
+               Catch::StartsWith("web.toml:3:") && Catch::Contains("not in this version of ctrd"));
+    CHECK_THAT(problems_of(declaration("[[start-on]]\nbus-name = \"org.example.Web\"\n")),
+               Catch::Contains("not in this version of ctrd"));
 }
 
 TEST_CASE("a datagram socket is adopted or passed, and stands beside a stream socket of the same port", "[config]") {
@@ -84,7 +86,8 @@ TEST_CASE("a standby that could not work is refused", "[config][standby]") {
     CHECK_THAT(problems_of(declaration("idle-timeout = \"1min\"\n")),
                Catch::Contains("'idle-timeout' needs a [[socket]]"));
     CHECK_THAT(
-        problems_of(declaration("idle-timeout = \"1min\"\n[[socket]]\nlisten = \"/run/x\"\ndeliver = \"pass\"\n")),
+        problems_of(declaration(
+            "idle-timeout = \"1min\"\n[[socket]]\nlisten = \"/run/x\"\ntype = \"datagram\"\ndeliver = \"pass\"\n")),
         Catch::Contains("can't tell whether '/run/x' is in use"));
     CHECK_THAT(with_socket("idle-timeout = \"10ms\"\n"), Catch::Contains("at least 100 ms"));
     CHECK_THAT(with_socket("idle-cpu = \"5%\"\n"), Catch::Contains("nothing without 'idle-timeout'"));

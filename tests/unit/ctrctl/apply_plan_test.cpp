@@ -156,3 +156,21 @@ TEST_CASE("words are joined as in a sentence", "[apply]") {
     CHECK(join_words({"a", "b"}) == "a and b");
     CHECK(join_words({"a", "b", "c"}) == "a, b and c");
 }
+
+TEST_CASE("what is newly declared to be there from boot on is started, one that was stopped by hand is not",
+          "[apply]") {
+    auto now = listening({.config = true, .service = true});
+    now.start = Start::boot;
+    CHECK_FALSE(decide(now).start_service);
+    now.new_at_boot = true;
+    CHECK(decide(now).start_service);
+    CHECK(decide(now).summary == "changed, started");
+}
+
+TEST_CASE("a container for each connection has no service that apply could start", "[apply][accept]") {
+    auto now = listening({.config = true, .socket = true});
+    now.accepts = true;
+    now.service_up = true; // of the declaration before
+    CHECK(decide(now).stop_service_before);
+    CHECK_FALSE(decide(now).start_service);
+}

@@ -1,0 +1,204 @@
+#include "tools/ctr-run/connection.hpp"
+
+#include "ctrd/activation/guard.hpp"
+#include "ctrd/activation/listen_fds.hpp"
+#include "ctrd/activation/listener.hpp"
+#include "ctrd/base/deadline.hpp"
+#include "ctrd/base/file.hpp"
+#include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/cgroup.hpp"
+#include "ctrd/runtime/container.hpp"
+#include "tools/ctr-run/commands.hpp"
+#include "tools/ctr-run/exec_stop.hpp"
+#include "tools/ctr-run/image.hpp"
+#include "tools/ctr-run/init_program.hpp"
+#include "tools/ctr-run/stopwatch.hpp"
+#include "tools/ctr-run/unit.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace ctrd::run {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr const char* connection_name = "connection"; // in LISTEN_FDNAMES, as systemd has it
+
+/// What notes of this run are called: several run at once, and each has its own invocation.
+std::string run_key(const std::string& name) {
+    const char* id = std::getenv("INVOCATION_ID");
+    return name + "@" + (id == nullptr ? std::to_string(::getpid()) : std::string{id});
+}
+
+bool is_connection(int fd) {
+    const auto facts = activation::look_at(fd);
+    return facts && facts->type == SOCK_STREAM && !facts->listening;
+}
+
+class Connection {
+public:
+    Connection(const std::string& name, const Notifier& manager) : name_{name}, manager_{manager} {}
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    ~Connection();
+
+    Result<void> run();
+    /// The client is told at once, by a reset: an end of file would look like an answer.
+    void refuse() const;
+
+private:
+    Result<void> prepare();
+    Result<void> take_connection();
+    Result<void> spawn();
+    Result<void> run_payload();
+    void keep_times();
+    [[nodiscard]] int fd() const { return passed_ ? passed_.get() : STDIN_FILENO; }
+
+    const std::string& name_;
+    const Notifier& manager_;
+    Stopwatch watch_;
+    Declared declared_;
+    UniqueFd passed_; // deliver = "pass"; else it is our standard input, and the payload's
+    plan::Plan plan_;
+    std::optional<UnitCgroup> cgroup_;
+    std::optional<runtime::Container> container_;
+    bool completed_{false};
+};
+
+Connection::~Connection() {
+    if (completed_)
+        return;
+    container_.reset(); // kills the payload
+    if (cgroup_)
+        if (auto removed = remove_payload_cgroup(*cgroup_); !removed)
+            print_warning(name_, removed.error());
+}
+
+void Connection::refuse() const {
+    const linger at_once{1, 0};
+    if (is_connection(fd())) [[maybe_unused]]
+        auto set = ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+Result<void> Connection::take_connection() {
+    auto handed = TRY(activation::listen_fds_from_environment());
+    if (!handed.empty())
+        passed_ = std::move(handed.front().fd);
+    if (handed.size() > 1 || !is_connection(fd()))
+        return fail(bad_input("no connection was handed over by the service manager",
+                              "connections start it: its socket unit is 'ctr-" + name_ + ".socket'"));
+    const int one = fd();
+    TRY(activation::guard_listeners({&one, 1}, "ctr-" + name_ + ".socket"));
+    return {};
+}
+
+/// Who is connected, as systemd tells it to services of this kind.
+void add_peer(std::vector<std::string>& environment) {
+    for (const char* variable : {"REMOTE_ADDR", "REMOTE_PORT"})
+        if (const char* value = std::getenv(variable); value != nullptr)
+            environment.push_back(std::string{variable} + "=" + value);
+}
+
+Result<void> Connection::prepare() {
+    TRY_VOID(take_connection());
+    watch_.lap("guard its connection");
+    declared_ = TRY(load_and_use(name_, run_key(name_)));
+    if (!declared_.accepts)
+        return fail(bad_input("it is not declared to have a container for each connection (accept = true)",
+                              "'ctrctl apply' brings units and declarations together"));
+    watch_.lap("read its configuration");
+    if (declared_.spec.process)
+        add_peer(declared_.spec.process->env);
+    plan::HostFacts host{.bundle = declared_.folder};
+    if (declared_.image)
+        host.stack = TRY(make_stack(name_, *declared_.image));
+    plan_ = TRY(plan::make_plan(declared_.spec, host));
+    UnitCgroup cgroup = TRY(unit_cgroup(name_));
+    TRY_VOID(make_payload_cgroup(cgroup));
+    cgroup_ = std::move(cgroup);
+    TRY_VOID(runtime::apply_resources(cgroup_->payload_folder(), plan_.resources));
+    if (!plan_.resources.devices.empty())
+        TRY_VOID(runtime::limit_devices(cgroup_->payload_folder(), plan_.resources.devices));
+    watch_.lap("plan it, make its cgroup");
+    return {};
+}
+
+Result<void> Connection::spawn() {
+    runtime::SpawnOptions options;
+    options.cgroup = cgroup_->payload_folder();
+    options.as_sibling = true;
+    if (passed_) {
+        options.pass_fds = {passed_.get()};
+        options.listen_fdnames = connection_name;
+    }
+    options.state = {name_, declared_.spec.version, declared_.folder, declared_.spec.annotations};
+    UniqueFd init;
+    if (declared_.init) {
+        init = TRY(open_init());
+        options.init = init.get();
+        options.init_args = init_arguments(declared_);
+    }
+    container_ = TRY(runtime::Container::spawn(plan_, options));
+    watch_.lap("open its files, clone its first process");
+    return {};
+}
+
+/// As for any other start (tools/ctr-run/start.cpp), with nothing to wait for after the exec.
+Result<void> Connection::run_payload() {
+    TRY_VOID(manager_.send("MAINPID=" + std::to_string(container_->pid())));
+    TRY_VOID(manager_.barrier(10s));
+    watch_.lap("tell systemd its first process");
+    const ExecStop stop{container_->pid()};
+    TRY_VOID(container_->go(declared_.ready_timeout));
+    stop.wait();
+    watch_.lap("its own set-up ends, exec");
+    TRY_VOID(manager_.send("READY=1\nSTATUS=Connected"));
+    completed_ = true;
+    container_->release();
+    watch_.lap("tell systemd that it is ready");
+    return {};
+}
+
+/// Several may come to it at once: each adds to what the others have written.
+void Connection::keep_times() {
+    const auto folder = open_at(AT_FDCWD, declared_.folder, O_RDONLY | O_DIRECTORY);
+    if (!folder || ::flock(folder->get(), LOCK_EX) < 0)
+        return; // no longer declared
+    if (auto kept = keep_success(name_, watch_, 0); !kept)
+        print_warning(name_, kept.error());
+}
+
+Result<void> Connection::run() {
+    TRY_VOID(prepare());
+    TRY_VOID(spawn());
+    TRY_VOID(run_payload());
+    keep_times();
+    return {};
+}
+
+} // namespace
+
+Result<void> start_connection(const std::string& name, const Notifier& manager) {
+    Connection one{name, manager};
+    auto done = one.run();
+    if (!done) {
+        print_error(name, done.error());
+        one.refuse();
+        if (auto kept = keep_failure(name, done.error()); !kept)
+            print_warning(name, kept.error());
+    }
+    return done;
+}
+
+Result<void> clean_connection(const std::string& name) {
+    if (auto released = release_image(run_key(name)); !released)
+        print_warning(name, released.error());
+    return remove_payload_cgroup(TRY(unit_cgroup(name)));
+}
+
+} // namespace ctrd::run
