@@ -100,6 +100,11 @@ Json to_json(const Request& request) {
             {"source", load.source},
             {"replace", load.replace},
             {"max_layer_size", load.options.limits.bytes},
+            {"tags", to_json(request.tags)},
+            {"docker", request.kind == image::ArchiveKind::docker},
+            {"base", request.base ? request.base->text() : ""},
+            {"author", request.author},
+            {"message", request.message},
             {"config",
              {{"entrypoint", request.config.entrypoint},
               {"command", request.config.command},
@@ -119,6 +124,12 @@ Result<Request> request_from(const Json& json) {
     load.source = TRY(reader.string("source"));
     load.replace = TRY(reader.boolean("replace"));
     load.options.limits.bytes = TRY(reader.required_integer<std::uint64_t>("max_layer_size"));
+    request.tags = TRY(tags_from(json));
+    request.kind = TRY(reader.boolean("docker")) ? image::ArchiveKind::docker : image::ArchiveKind::oci;
+    if (const std::string base = TRY(reader.string("base")); !base.empty())
+        request.base = TRY(image::Digest::parse(base));
+    request.author = TRY(reader.string("author"));
+    request.message = TRY(reader.string("message"));
     const auto candidates = TRY(reader.objects("candidates"));
     for (const Reader& one : candidates) {
         const std::string reference = TRY(one.required_string("reference"));

@@ -3,15 +3,20 @@
 // messages for hostile too.
 //
 //     > {"verb": "load" | "import" | "pull", ...}      with [store, input]; of a pull, input leads to ctr-fetch
+//     > {"verb": "save", ...}                          with [store, output]
+//     > {"verb": "commit", ...}                        with [store, folder]
+//     > {"verb": "export"}                             with [store, folder, output]
 //     < {"layer": 0, "layers": 12, "state": "working", "digest": "sha256:...", "bytes": 1, "total": 2}
 //     < {"tags": [{"name": ..., "manifest": ..., "index": ...}]}  or  {"error": {"code": 22, "message": ..., "hint":
 //     ...}}
 #pragma once
 
 #include "ctrd/base/fd.hpp"
+#include "ctrd/image/commit.hpp"
 #include "ctrd/image/json.hpp"
 #include "ctrd/image/load.hpp"
 #include "ctrd/image/pull.hpp"
+#include "ctrd/image/save.hpp"
 
 namespace ctrd::imaging {
 
@@ -33,6 +38,10 @@ struct Request {
     image::LoadRequest load{};
     image::Config config{};
     std::vector<image::PullCandidate> candidates{}; // of pull
+    std::vector<image::Tag> tags{};                 // of save
+    image::ArchiveKind kind{image::ArchiveKind::oci};
+    std::optional<image::Digest> base{}; // of commit, as the next two; the rest of it is `load`
+    std::string author{}, message{};
 };
 Json to_json(const Request& request);
 Result<Request> request_from(const Json& json);

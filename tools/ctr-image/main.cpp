@@ -1,6 +1,7 @@
 // ctr-image: takes images apart for ctrctl, confined to the store (sandbox.hpp). It is started with a socket as
 // descriptor 3 and lives for one request (protocol.hpp).
-#include "ctrd/image/load.hpp"
+#include "ctrd/base/file.hpp"
+#include "ctrd/image/pack.hpp"
 #include "ctrd/image/worker_protocol.hpp"
 #include "tools/ctr-image/sandbox.hpp"
 
@@ -20,7 +21,38 @@ bool send(const Json& json) {
     return ::send(worker_socket, text.data(), text.size(), MSG_NOSIGNAL) >= 0;
 }
 
-Result<std::vector<image::Tag>> work(const image::Store& store, Request& request, UniqueFd input) {
+using Tags = std::vector<image::Tag>;
+
+Result<Tags> save(const image::Store& store, const Request& request, int output) {
+    TRY_VOID(image::save_images(store, request.tags, request.kind, output));
+    return Tags{};
+}
+
+Result<Tags> commit(const image::Store& store, const Request& request, int folder) {
+    if (!request.base)
+        return fail(bad_input("a commit has a base"));
+    const image::LoadRequest& load = request.load;
+    const image::Tag tag = TRY(image::commit_changes(
+        store, folder, {*request.base, load.name, request.author, request.message, load.source, load.options}));
+    return Tags{tag};
+}
+
+Result<Tags> write_tree(int folder, int output) {
+    image::TarWriter tar{[output](std::string_view data) { return write_all(output, data); }};
+    TRY_VOID(image::pack(folder, image::Packing::tree, tar));
+    return Tags{};
+}
+
+Result<Tags> work(const image::Store& store, Request& request, std::span<UniqueFd> given) {
+    if (given.size() != (request.verb == "export" ? 2 : 1))
+        return fail(bad_input("a request has a store, an input and maybe an output"));
+    UniqueFd& input = given[0];
+    if (request.verb == "save")
+        return save(store, request, input.get());
+    if (request.verb == "commit")
+        return commit(store, request, input.get());
+    if (request.verb == "export")
+        return write_tree(input.get(), given[1].get());
     if (request.verb == "load")
         return image::load_archive(store, std::move(input), request.load);
     if (request.verb == "import") {
@@ -36,10 +68,11 @@ Result<std::vector<image::Tag>> work(const image::Store& store, Request& request
     return fail(bad_input("unknown verb '" + printable(request.verb) + "'"));
 }
 
-Result<std::vector<image::Tag>> serve() {
+Result<Tags> serve() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    std::signal(SIGPIPE, SIG_IGN); // who reads what we write may have gone: that is an error with a text
     FdMessage message = TRY(receive_fds(worker_socket, max_message));
-    if (message.fds.size() != 2)
+    if (message.fds.size() < 2)
         return fail(bad_input("a request has a store and an input"));
     const Json json = TRY(image::parse_json(message.data, max_message));
     Request request = TRY(request_from(json));
@@ -50,10 +83,10 @@ Result<std::vector<image::Tag>> serve() {
             std::_Exit(1); // nobody listens any more; what was begun is taken away by the next one
     };
     const image::Store store = TRY(image::Store::at(std::move(confined.store)));
-    return work(store, request, std::move(message.fds[1]));
+    return work(store, request, std::span{message.fds}.subspan(1));
 }
 
-int answer(const Result<std::vector<image::Tag>>& result) {
+int answer(const Result<Tags>& result) {
     if (result)
         return send({{"tags", to_json(*result)}}) ? 0 : 1;
     send({{"error", to_json(result.error())}});

@@ -40,9 +40,8 @@ Result<UniqueFd> as_mount(int fd, std::uint64_t attributes) {
 
 /// `tree`: the store's, made before the mount namespace was left: a descriptor of another one's can't be cloned.
 Result<UniqueFd> enter_store(const UniqueFd& tree) {
-    if (::move_mount(tree.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-        ::fchdir(tree.get()) < 0 || ::syscall(SYS_pivot_root, ".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0 ||
-        ::chdir("/") < 0)
+    if (::move_mount(tree.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 || ::fchdir(tree.get()) < 0 ||
+        ::syscall(SYS_pivot_root, ".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0 || ::chdir("/") < 0)
         return fail(os_error(errno, "cannot make the image store the worker's root"));
     return open_at(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY);
 }

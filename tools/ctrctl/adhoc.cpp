@@ -19,7 +19,7 @@ namespace {
 constexpr const char* config_name = "config.json";
 
 void remove_bundle(const std::string& path) {
-    for (const char* name : {config_name, "errors", "image"})
+    for (const char* name : {config_name, "errors", "image", "changes"})
         ::unlink((path + "/" + name).c_str());
     ::rmdir((path + "/rootfs").c_str());
     ::rmdir(path.c_str());

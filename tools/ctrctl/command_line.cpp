@@ -157,6 +157,7 @@ private:
     void add_logs();
     void add_run();
     void add_new(const char* name, const char* help);
+    void add_keeping();
     void add_declarations();
     Outcome<std::vector<std::string>> command_of(const CLI::App& verb) const;
     void take_image();
@@ -185,6 +186,9 @@ private:
     ApplyOptions apply_{};
     ImageOptions image_{};
     LoginOptions login_{};
+    DiffOptions diff_{};
+    CommitOptions commit_{};
+    ExportOptions export_{};
 };
 
 Parser::Parser() {
@@ -207,6 +211,7 @@ Parser::Parser() {
     add_exec();
     add_logs();
     add_run();
+    add_keeping();
     add_declarations();
     add_image_verbs(add("image", "Images: bring, send, show, name and remove them"), image_);
     add_login_verbs(app_, login_);
@@ -362,6 +367,24 @@ void Parser::add_run() {
     add_ask(remove, remove_.no_ask_password);
 }
 
+void Parser::add_keeping() {
+    CLI::App& diff = add("diff", "Show what a container has written to its image");
+    diff.add_option("NAME", diff_.name, "container")->required();
+    add_json(diff, diff_.json);
+    CLI::App& commit = add("commit", "Make an image of a container's image and what it has written to it");
+    commit.add_option("NAME", commit_.name, "container")->required();
+    commit.add_option("IMAGE", commit_.image, "what to call it; a name of another image becomes this one's")
+        ->required();
+    commit.add_option("-a,--author", commit_.author, "who made it")->option_text("TEXT");
+    commit.add_option("-m,--message", commit_.message, "why, for its history")->option_text("TEXT");
+    commit.add_flag("-p,--pause", commit_.pause, "stop its processes meanwhile");
+    add_ask(commit, commit_.no_ask_password);
+    add_json(commit, commit_.json);
+    CLI::App& files = add("export", "Write all files of a running container into a tar");
+    files.add_option("NAME", export_.name, "container")->required();
+    files.add_option("-o,--output", export_.output, "into this file; stdout if not given")->option_text("FILE");
+}
+
 void Parser::add_declarations() {
     CLI::App& check = add("check", "Check container files (NAME.toml); silent if all is well");
     check.add_option("FILE", check_.files, "file")->required();
@@ -413,14 +436,15 @@ Outcome<Command> Parser::chosen() {
     }
     control_.verb = use_.verb = show_.verb = login_.verb = name;
     const std::pair<std::string_view, std::function<Command()>> verbs[] = {
-        {"list", [&] { return list_; }},   {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
-        {"logs", [&] { return logs_; }},   {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
-        {"apply", [&] { return apply_; }}, {"wait", [&] { return wait_; }},     {"set", [&] { return set_; }},
-        {"bind", [&] { return bind_; }},   {"cp", [&] { return cp_; }},         {"stats", [&] { return use_; }},
-        {"top", [&] { return use_; }},     {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
-        {"rm", [&] { return remove_; }},   {"cat", [&] { return show_; }},      {"events", [&] { return events_; }},
-        {"create", [&] { return run_; }},  {"rename", [&] { return rename_; }}, {"timing", [&] { return timing_; }},
-        {"login", [&] { return login_; }}, {"logout", [&] { return login_; }},
+        {"list", [&] { return list_; }},     {"status", [&] { return status_; }}, {"exec", [&] { return exec_; }},
+        {"logs", [&] { return logs_; }},     {"run", [&] { return run_; }},       {"check", [&] { return check_; }},
+        {"apply", [&] { return apply_; }},   {"wait", [&] { return wait_; }},     {"set", [&] { return set_; }},
+        {"bind", [&] { return bind_; }},     {"cp", [&] { return cp_; }},         {"stats", [&] { return use_; }},
+        {"top", [&] { return use_; }},       {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
+        {"rm", [&] { return remove_; }},     {"cat", [&] { return show_; }},      {"events", [&] { return events_; }},
+        {"create", [&] { return run_; }},    {"rename", [&] { return rename_; }}, {"timing", [&] { return timing_; }},
+        {"login", [&] { return login_; }},   {"logout", [&] { return login_; }},  {"diff", [&] { return diff_; }},
+        {"commit", [&] { return commit_; }}, {"export", [&] { return export_; }},
     };
     for (const auto& [known, options] : verbs)
         if (known == name)

@@ -137,10 +137,11 @@ int image(const ImageOptions& options) {
         int (*run)(const ImageOptions&);
     };
     constexpr std::array verbs{
-        Verb{"load", image_load},       Verb{"import", image_import}, Verb{"pull", image_pull},
-        Verb{"push", image_push},       Verb{"list", image_list},     Verb{"inspect", image_inspect},
-        Verb{"history", image_history}, Verb{"tree", image_tree},     Verb{"tag", image_tag},
-        Verb{"rm", image_remove},       Verb{"prune", image_prune},   Verb{"verify", image_verify}};
+        Verb{"load", image_load},   Verb{"import", image_import},   Verb{"pull", image_pull},
+        Verb{"save", image_save},   Verb{"diff", image_diff},       Verb{"push", image_push},
+        Verb{"list", image_list},   Verb{"inspect", image_inspect}, Verb{"history", image_history},
+        Verb{"tree", image_tree},   Verb{"tag", image_tag},         Verb{"rm", image_remove},
+        Verb{"prune", image_prune}, Verb{"verify", image_verify}};
     for (const Verb& verb : verbs)
         if (verb.name == options.verb)
             return verb.run(options);

@@ -94,6 +94,13 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
         ->allow_extra_args(false);
     add_bringing(import, options);
 
+    CLI::App& save = add("save", "Write images into an archive, which 'load', podman and skopeo read");
+    save.add_option("IMAGE", options.names, "name or digest")->required();
+    save.add_option("-o,--output", options.output, "into this file; stdout if not given")->option_text("FILE");
+    save.add_option("--format", options.format, "an OCI layout, or as 'docker save' writes it")
+        ->check(CLI::IsMember({"oci-archive", "docker-archive"}))
+        ->option_text("oci-archive|docker-archive");
+
     CLI::App& list = add("list", "List the images");
     list.add_flag("-q,--quiet", options.quiet, "print the names only");
     add_json(list, options.json);
@@ -104,6 +111,10 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
         verb.add_option("IMAGE", options.name, "name or digest")->required();
         add_json(verb, options.json);
     }
+    CLI::App& diff = add("diff", "Show what an image's uppermost layer changes, or what OTHER has otherwise");
+    diff.add_option("IMAGE", options.name, "name or digest")->required();
+    diff.add_option("OTHER", options.output, "name or digest of another image");
+    add_json(diff, options.json);
     CLI::App& tag = add("tag", "Give an image another name");
     tag.add_option("IMAGE", options.name, "name or digest")->required();
     tag.add_option("NAME", options.output, "the other name")->required();

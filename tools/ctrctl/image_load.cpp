@@ -64,8 +64,8 @@ int bring(const ImageOptions& options) {
     const Json json = json_of(options.json);
     auto tags = [&] {
         ProgressView view{json};
-        return run_image_worker(*request, *store, input->get(),
-                                [&](const image::Progress& progress) { view.show(progress); });
+        const int given[] = {input->get()};
+        return run_image_worker(*request, *store, given, [&](const image::Progress& progress) { view.show(progress); });
     }();
     if (!tags)
         return report_brought(std::move(tags).context("'" + printable(options.file) + "'").error());

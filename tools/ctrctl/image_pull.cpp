@@ -86,7 +86,8 @@ Result<image::Tag> pull_image(const image::Store& store, const std::string& name
     const int fds[] = {text.get(), channel.theirs.get()};
     TRY_VOID(fetcher.send({{"verb", "pull"}}, fds).context("'ctr-fetch'"));
     channel.theirs = UniqueFd{};
-    auto tags = run_image_worker(request, store, channel.ours.get(), progress);
+    const int given[] = {channel.ours.get()};
+    auto tags = run_image_worker(request, store, given, progress);
     if (!tags && tags.error().code == std::errc::operation_canceled) {
         auto said = complaint(fetcher);
         return fail(said ? *std::move(said) : Error{std::errc::io_error, tags.error().message, tags.error().hint});

@@ -1,5 +1,5 @@
-// The verbs of `ctrctl image`, by file: image_load.cpp and image_pull.cpp bring, image_push.cpp sends, image_show.cpp
-// shows, image_keep.cpp names and removes.
+// The verbs of `ctrctl image`, by file: image_load.cpp and image_pull.cpp bring, image_push.cpp and image_save.cpp
+// send, image_show.cpp and image_diff.cpp show, image_keep.cpp names and removes.
 #pragma once
 
 #include "ctrd/image/store.hpp"
@@ -12,6 +12,8 @@ int image_load(const ImageOptions& options);
 int image_import(const ImageOptions& options);
 int image_pull(const ImageOptions& options);
 int image_push(const ImageOptions& options);
+int image_save(const ImageOptions& options);
+int image_diff(const ImageOptions& options);
 int image_list(const ImageOptions& options);
 int image_inspect(const ImageOptions& options);
 int image_history(const ImageOptions& options);

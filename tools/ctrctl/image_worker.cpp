@@ -26,11 +26,12 @@ Result<std::optional<Result<std::vector<image::Tag>>>> listen(int socket, const 
 
 } // namespace
 
-Result<std::vector<image::Tag>> run_image_worker(const imaging::Request& request, const image::Store& store, int input,
-                                                 const image::ProgressSink& progress) {
+Result<std::vector<image::Tag>> run_image_worker(const imaging::Request& request, const image::Store& store,
+                                                 std::span<const int> given, const image::ProgressSink& progress) {
     Helper worker = TRY(Helper::start("ctr-image"));
     const SignalQueue signals = TRY(end_signals());
-    const int fds[] = {store.root(), input};
+    std::vector<int> fds{store.root()};
+    fds.insert(fds.end(), given.begin(), given.end());
     const auto sent = worker.send(imaging::to_json(request), fds);
     auto answer = listen(worker.socket(), signals, progress);
     signals.restore_mask();

@@ -30,6 +30,9 @@ struct Run {
     int operator()(const RenameOptions& options) const { return rename(options); }
     int operator()(const TimingOptions& options) const { return timing(options); }
     int operator()(const ImageOptions& options) const { return image(options); }
+    int operator()(const DiffOptions& options) const { return diff(options); }
+    int operator()(const CommitOptions& options) const { return commit(options); }
+    int operator()(const ExportOptions& options) const { return export_files(options); }
     int operator()(const LoginOptions& options) const { return log_in_or_out(options); }
 };
 

@@ -33,6 +33,7 @@ Outcome<void> RunImage::hold(const config::ImageFacts& facts, const std::string&
                   .fleeting = true};
         TRY_VOID(runtime::make_changes(stack_));
         TRY_VOID(runtime::check_stack(stack_));
+        TRY_VOID(write_atomic(folder + "/changes", "tmp/" + workspace_->name(), 0600));
         return make_dirs(folder + "/rootfs", 0700);
     }();
     return done ? Outcome<void>{} : refuse(exit_internal, done.error());

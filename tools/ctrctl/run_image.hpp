@@ -9,6 +9,11 @@
 
 namespace ctrd::ctl {
 
+/// The file that says where in the store such a run's changes are: "tmp/NAME".
+inline std::string fleeting_changes_note(const std::string& container) {
+    return std::string{image::default_run_folder} + "/adhoc/" + container + "/changes";
+}
+
 class RunImage {
 public:
     /// The store, locked until hold() has noted that the image is in use: nobody removes meanwhile what is looked for.

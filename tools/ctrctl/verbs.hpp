@@ -143,6 +143,7 @@ struct ImageOptions {
     std::vector<std::string> names{};
     std::string file{}, name{}, wanted{}, platform{}, output{};
     std::string store{}, max_layer_size{};
+    std::string format{"oci-archive"};                                          // of save
     std::string auth_file{}, certificate_folder{}, policy_file{}, tls_verify{}; // of pull and push
     std::string user{}, directory{};                                            // of import, as the next two
     std::vector<std::string> environment{}, command{};
@@ -150,6 +151,24 @@ struct ImageOptions {
     bool quiet{false}, replace{false}, dry_run{false}, force{false};
 };
 int image(const ImageOptions& options);
+
+struct DiffOptions {
+    std::string name{};
+    std::string json{"off"};
+};
+int diff(const DiffOptions& options);
+
+struct CommitOptions {
+    std::string name{}, image{}, author{}, message{};
+    std::string json{"off"};
+    bool pause{false}, no_ask_password{false};
+};
+int commit(const CommitOptions& options);
+
+struct ExportOptions {
+    std::string name{}, output{};
+};
+int export_files(const ExportOptions& options);
 
 /// login and logout.
 struct LoginOptions {
@@ -166,9 +185,9 @@ struct Answer {
 };
 
 /// One command line, understood.
-using Command =
-    std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions, CpOptions,
-                 UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions, RemoveOptions,
-                 RenameOptions, CheckOptions, ApplyOptions, TimingOptions, ImageOptions, LoginOptions>;
+using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions,
+                             CpOptions, UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions,
+                             RemoveOptions, RenameOptions, CheckOptions, ApplyOptions, TimingOptions, ImageOptions,
+                             LoginOptions, DiffOptions, CommitOptions, ExportOptions>;
 
 } // namespace ctrd::ctl

@@ -1,0 +1,22 @@
+// What a container has of files: its whole root file system while it runs, and what it has written to its image.
+#pragma once
+
+#include "ctrd/image/use.hpp"
+#include "tools/ctrctl/client.hpp"
+
+namespace ctrd::ctl {
+
+/// Of a container that is made from an image.
+struct ContainerChanges {
+    image::Use use;                 // of which image
+    std::vector<UniqueFd> layers{}; // the image's, the uppermost first
+    UniqueFd upper{};               // O_PATH: overlayfs' upper folder
+};
+/// The store's lock is the caller's.
+Outcome<ContainerChanges> changes_of(const image::Store& store, const std::string& name);
+
+/// Its root file system alone, without what is mounted in it: attached over the store's folder "containers" in a mount
+/// namespace of our own, into which this process goes. O_PATH.
+Outcome<UniqueFd> root_of_running(Client& client, const std::string& name);
+
+} // namespace ctrd::ctl
