@@ -88,6 +88,37 @@ done
 check "after SIGKILLs at any moment the next load ends well" images load large.tar --replace
 check "and the store is whole" images verify
 
+# kill_soon MOST WORDS...: ctrctl, killed within so many milliseconds. Counts those that were in time.
+killed=0
+kill_soon() {
+    local most=$1 status
+    shift
+    { timeout -s KILL "$(printf '0.%03d' $((RANDOM % most + 1)))" ctrctl "$@" --store store; } > /dev/null 2>&1
+    status=$?
+    [ $status -ne 137 ] || killed=$((killed + 1))
+}
+tar -C tree -cf large-tree.tar .
+for _ in $(seq "${CTRD_TEST_CYCLES:-6}"); do kill_soon 300 image import large-tree.tar host.example/imported:1; done
+check "after SIGKILLs of imports, too" images import large-tree.tar host.example/imported:1
+check "and the store is whole" images verify
+images rm host.example/imported:1
+images rm host.example/large:1
+images prune > /dev/null
+contents() { (cd store && find blobs layers tags partial tmp | sort); }
+before=$(contents)
+killed=0
+for _ in $(seq "${CTRD_TEST_CYCLES:-6}"); do
+    images load large.tar --replace > /dev/null 2>&1
+    images rm host.example/large:1
+    kill_soon 40 image prune
+done
+check "most prunes were killed in the middle" test $killed -gt $((${CTRD_TEST_CYCLES:-6} / 3))
+check "after SIGKILLs of prunes at any moment the store is whole" images verify
+check "the next one" images prune
+check_equal "takes what they have left, and nothing else" "$before" "$(contents)"
+check "and what was removed half is loaded again" images load large.tar
+check "whole" images verify
+
 # --- out --------------------------------------------------------------------------------------------------------------
 check "a name goes" images rm host.example/large:1
 check "and what it alone led to goes with prune" images prune
