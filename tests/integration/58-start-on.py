@@ -47,3 +47,16 @@ run("ctrctl", "apply")
 report(run("systemctl", "is-active", "ctr@night.timer", "ctr@night.path", "ctr@tick.timer") == "active\ninactive\ninactive",
        "'apply' stops what is no longer declared", run("systemctl", "is-active", "ctr@night.timer", "ctr@night.path", "ctr@tick.timer"))
 run("systemctl", "stop", "ctr@mail.path", "ctr@night.timer")
+
+# --- ctrctl rm of one that is declared until the next boot
+
+os.makedirs("/run/ctrd/containers", exist_ok=True)
+for name, lines in (("timed", '[[start-on]]\nevery = "1h"\n'), ("each", '[[socket]]\nlisten = "127.0.0.1:8390"\naccept = true\n')):
+    with open(f"/run/ctrd/containers/{name}.toml", "w") as file:
+        file.write(f'rootfs = "{SYSTEM}"\ncommand = ["/bin/true"]\n{lines}')
+run("systemctl", "daemon-reload")
+run("systemctl", "start", "ctr@timed.timer", "ctr-each.socket")
+report(run("systemctl", "is-active", "ctr@timed.timer", "ctr-each.socket") == "active\nactive", "they wait")
+run("ctrctl", "rm", "timed", "each")
+report(run("systemctl", "is-active", "ctr@timed.timer", "ctr-each.socket") == "inactive\ninactive", "'ctrctl rm' takes away what waits for them",
+       run("systemctl", "is-active", "ctr@timed.timer", "ctr-each.socket"))

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 
@@ -23,7 +24,10 @@ constexpr const char* folder = "/run/ctrd/containers";
 
 std::string file_of(const std::string& name) { return folder + ("/" + name) + ".toml"; }
 std::string service_of(const std::string& name) { return "ctr@" + name + ".service"; }
-std::string socket_of(const std::string& name) { return "ctr@" + name + ".socket"; }
+/// All that may start it, one way or another.
+std::array<std::string, 4> starters_of(const std::string& name) {
+    return {"ctr@" + name + ".socket", "ctr-" + name + ".socket", "ctr@" + name + ".path", "ctr@" + name + ".timer"};
+}
 
 Result<void> check_unused(const std::string& name) {
     TRY_VOID(check_container_name(name));
@@ -105,9 +109,13 @@ Result<void> rename_declared(const std::string& name, const std::string& to) {
     if (TRY(manager.state(service_of(name))).up())
         return fail(Error{std::errc::device_or_resource_busy, "container '" + name + "' is running",
                           "'ctrctl stop " + name + "' first: a unit that runs keeps its name"});
-    const bool listens = TRY(manager.state(socket_of(name))).up();
-    if (listens)
-        TRY_VOID(manager.stop(socket_of(name)));
+    const auto starters = starters_of(name);
+    std::array<bool, starters.size()> waits{};
+    for (std::size_t i = 0; i < starters.size(); ++i) {
+        waits[i] = TRY(manager.state(starters[i])).up();
+        if (waits[i])
+            TRY_VOID(manager.stop(starters[i]));
+    }
     // First, so that the new name is never without what it is about.
     TRY_VOID(move_image(name, to));
     if (::renameat2(AT_FDCWD, file_of(name).c_str(), AT_FDCWD, file_of(to).c_str(), RENAME_NOREPLACE) < 0) {
@@ -117,7 +125,10 @@ Result<void> rename_declared(const std::string& name, const std::string& to) {
     }
     TRY_VOID(manager.reload());
     [[maybe_unused]] auto reset = manager.reset_failed(service_of(name));
-    return listens ? manager.start(socket_of(to)) : Result<void>{};
+    for (std::size_t i = 0; i < starters.size(); ++i)
+        if (waits[i])
+            TRY_VOID(manager.start(starters_of(to)[i]));
+    return {};
 }
 
 Result<void> undeclare(const std::string& name, bool force) {
@@ -127,8 +138,9 @@ Result<void> undeclare(const std::string& name, bool force) {
     if (!force && state.up())
         return fail(Error{std::errc::device_or_resource_busy, "container '" + name + "' is running",
                           "'ctrctl stop " + name + "' first, or remove it with --force"});
-    if (TRY(manager.state(socket_of(name))).up())
-        TRY_VOID(manager.stop(socket_of(name)));
+    for (const auto& starter : starters_of(name))
+        if (TRY(manager.state(starter)).up())
+            TRY_VOID(manager.stop(starter));
     if (state.up())
         TRY_VOID(manager.stop(service_of(name)));
     return forget(manager, name);
