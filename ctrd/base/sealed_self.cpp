@@ -59,6 +59,8 @@ Result<UniqueFd> sealed_copy() {
 } // namespace
 
 Result<void> run_from_sealed_binary(char* const* argv) {
+    if (runs_from_sealed_mount())
+        return {}; // the kernel has said so
     if (TRY(is_sealed())) {
         // A program that was executed by descriptor is named after its number.
         ::prctl(PR_SET_NAME, ::basename(argv[0]), 0, 0, 0);

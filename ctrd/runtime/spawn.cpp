@@ -2,6 +2,7 @@
 
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
+#include "ctrd/base/sealed_self.hpp"
 #include "ctrd/runtime/scheduling.hpp"
 #include "ctrd/runtime/seccomp_agent.hpp"
 
@@ -148,6 +149,7 @@ template <class Run> Result<CloneResult> clone_here(std::uint64_t flags, int cgr
                                             : ""));
     }
     if (pid == 0) {
+        release_sealed_mount();
         if (cgroup >= 0) // the one folder of the host that it holds: none may be there when it has neighbours
             ::close(cgroup);
         run();
@@ -279,6 +281,8 @@ Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds) {
             result.emplace_back();
             continue;
         }
+        if (is_sealed_mount(fd)) // nobody gave us that one
+            release_sealed_mount();
         result.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, static_cast<int>(3 + fds.size())));
         if (!result.back())
             return fail(os_error(errno, fmt::format("cannot pass file descriptor {} on", fd)));
@@ -300,6 +304,7 @@ Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline, bool has_
     // With hooks it would not be heard in time: the child waits for them first. One that has died has left its reason.
     if (!has_gone && !has_runtime_hooks(peer.plan)) [[maybe_unused]]
         auto sent = send(peer.sync, Stage::go);
+    release_sealed_mount();
     bool exec_now = false;
     while (true) {
         pollfd waiting{peer.sync, POLLIN, 0};

@@ -22,7 +22,7 @@ void resume(pid_t pid, bool stepwise, int signal) {
     ::ptrace(stepwise ? PTRACE_SINGLESTEP : PTRACE_CONT, pid, nullptr, reinterpret_cast<void*>(static_cast<long>(signal)));
 }
 
-/// The first process executes itself once more (sealed_start.cpp); a child that executes anything is the payload.
+/// The first process may execute itself once more (sealed_start.cpp); a child that executes anything is the payload.
 class Tracer {
 public:
     explicit Tracer(pid_t first) : first_{first} {}
