@@ -105,14 +105,28 @@ Result<Step> adopt(int notify_fd, const BindRequest& raw, std::span<const Listen
         return Step{true, *index};
     if (!has_known_protocol(caller->facts) || is_bound(*caller))
         return Step{};
+    // It has bound the listener's own family before: this one's clients are others, and none of them can come.
+    const bool other_family = caller->facts.family != facts.family;
+    if (other_family && take_socket_of(request.thread, facts.inode))
+        return Step{};
     if (request.family == AF_UNIX)
         if (auto made = make_socket_file(notify_fd, request, request.path); !made)
             return Step{false, *index, static_cast<int>(made.error().code)};
     TRY_VOID(exchange(notify_fd, request, *caller, listener.get()));
     Step step{true, *index};
-    if (caller->facts.family == AF_INET && facts.family == AF_INET6 && facts.type == SOCK_STREAM)
+    if (other_family && facts.type == SOCK_STREAM)
         step.displaced = Displaced{std::move(caller->socket), request.fd, caller->close_on_exec};
     return step;
+}
+
+sockaddr_storage any_address(int family, std::uint16_t port) {
+    sockaddr_storage address{};
+    address.ss_family = static_cast<sa_family_t>(family);
+    if (family == AF_INET)
+        reinterpret_cast<sockaddr_in&>(address).sin_port = htons(port);
+    else
+        reinterpret_cast<sockaddr_in6&>(address).sin6_port = htons(port);
+    return address;
 }
 
 /// Whether there is anything to look at the caller for.
@@ -176,13 +190,11 @@ Result<void> put_back(int notify_fd, const BindRequest& request, const Displaced
     const auto facts = there ? look_at(there->get()) : Result<SocketFacts>{};
     if (!there || !facts || facts->inode != listener_inode || !still_waits(notify_fd, request))
         return {}; // closed, or something else by now
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
+    const sockaddr_storage address = any_address(TRY(look_at(displaced.socket.get())).family, port);
     // A socket belongs to the network namespace in which it was made: this binds in the container's.
     if (::bind(displaced.socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
         ::listen(displaced.socket.get(), SOMAXCONN) < 0)
-        return fail(os_error(errno, "cannot give the payload's IPv4 socket back to it"));
+        return fail(os_error(errno, "cannot give the payload's own socket back to it"));
     return put_in_place(notify_fd, request, displaced.fd, displaced.socket.get(), displaced.close_on_exec);
 }
 

@@ -33,14 +33,14 @@ struct Displaced {
 struct Answer {
     Outcome outcome{Outcome::continued};
     std::size_t listener{0};              // which one, when adopted
-    std::optional<Displaced> displaced{}; // an IPv4 socket for an IPv6 listener; see put_back()
+    std::optional<Displaced> displaced{}; // a socket of the other family than the listener's; see put_back()
 };
 
 /// Opens listener number N of the list: asked for only when the payload binds its port.
 using ListenerSource = std::function<Result<UniqueFd>(std::size_t)>;
 
-/// The listener for a bind of a socket of this type: of the same family before one of the other. A payload that binds
-/// 0.0.0.0:80 and [::]:80 gets the same one twice where there is only one. A path must be absolute and clean.
+/// The listener for a bind of a socket of this type: of the same family before one of the other. A path must be
+/// absolute and clean.
 std::optional<std::size_t> match(const BindRequest& request, std::span<const Listener> listeners,
                                  int type = SOCK_STREAM);
 
@@ -51,10 +51,11 @@ Result<int> type_of(const BindRequest& request);
 Result<Answer> answer_bind(int notify_fd, const BindRequest& request, std::span<const Listener> listeners,
                            const ListenerSource& source);
 
-/// A payload that binds 0.0.0.0:80 and then [::]:80 wants IPv6 clients on the second only, and may refuse them on the
-/// first (nginx does). So when the second bind is about to get the one dual-stack listener, the first one's place is
-/// given back to the payload's own socket, which then listens in its own network. `request` is the second bind, not
-/// answered yet; `listener_inode` must still be what is in that place.
+/// A payload that binds both 0.0.0.0:80 and [::]:80 makes a difference between their clients: nginx looks for the
+/// virtual server among those of the socket that the client came by. Where there is but one listener, the socket of its
+/// own family is the one to be adopted, and the other is the payload's own, in its own network. Bound second, the other
+/// one is left to the kernel; bound first, it was adopted for want of a better one, and its place is given back to it
+/// now. `request` is the second bind, not answered yet; `listener_inode` must still be what is in that place.
 Result<void> put_back(int notify_fd, const BindRequest& request, const Displaced& displaced,
                       std::uint64_t listener_inode, std::uint16_t port);
 

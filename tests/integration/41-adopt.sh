@@ -48,6 +48,25 @@ check "and nothing of it is left" wait_for 2 nothing_left web
 check "the next connection starts it again" curl -sf -m 20 http://127.0.0.1:8080/
 systemctl stop ctr@web.service ctr@web.socket
 
+# --- nginx behind an IPv4 listener: a virtual server of 0.0.0.0:80 is found by all, though [::]:80 is another's
+
+printf 'server { listen 80; server_name four; return 200 "by IPv4\\n"; }\n' > system/etc/nginx/conf.d/four.conf
+at_exit rm -f system/etc/nginx/conf.d/four.conf
+declare_container virtual << TOML
+rootfs = "$PWD/system"
+command = ["/usr/sbin/nginx", "-g", "daemon off;"]
+stop-signal = "SIGQUIT"
+[[socket]]
+listen = "0.0.0.0:8092"
+port = 80
+TOML
+listening virtual
+curl -sf -m 20 -o /dev/null http://127.0.0.1:8092/
+check_equal "each of 200 clients gets the virtual server of the socket that it came by" "200 by IPv4" \
+    "$(seq 200 | xargs -P 8 -I@ curl -s -m 20 -H 'Host: four' http://127.0.0.1:8092/ | sort | uniq -c | sed 's/^ *//')"
+systemctl stop ctr@virtual.service ctr@virtual.socket
+rm system/etc/nginx/conf.d/four.conf
+
 # --- redis
 
 declare_container cache << TOML

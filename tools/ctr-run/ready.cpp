@@ -102,12 +102,12 @@ Result<std::optional<std::size_t>> BindPhase::answer_one() {
     return answer.listener;
 }
 
-/// At best: without it the payload has two descriptors for one listener, as it would have with one IPv4 listener.
+/// At best: without it the payload has two descriptors for one listener.
 void BindPhase::put_back(const activation::BindRequest& request) {
     if (mixed_.empty() || activation::type_of(request).value_or(0) != SOCK_STREAM)
         return;
     const auto index = activation::match(request, sockets_.listeners());
-    if (!index || request.family != AF_INET6 || sockets_.listeners()[*index].family != AF_INET6)
+    if (!index || request.family != sockets_.listeners()[*index].family)
         return;
     for (const Mixed& mixed : mixed_)
         if (mixed.listener == *index) [[maybe_unused]]
@@ -198,7 +198,10 @@ bool BindPhase::answer_stragglers() {
 }
 
 std::optional<std::uint16_t> BindPhase::mixed_families() const {
-    return mixed_.empty() ? std::nullopt : std::optional{sockets_.listeners()[mixed_.front().listener].port};
+    for (const Mixed& mixed : mixed_)
+        if (sockets_.listeners()[mixed.listener].family == AF_INET6)
+            return sockets_.listeners()[mixed.listener].port;
+    return std::nullopt;
 }
 
 } // namespace ctrd::run

@@ -111,18 +111,29 @@ TEST_CASE("every other bind is the kernel's own") {
     CHECK(std::ranges::count(answers.outcomes, Outcome::continued) == 6);
 }
 
-TEST_CASE("0.0.0.0 and [::] on one port both get the one listener") {
+TEST_CASE("after the listener's own family the other one is the payload's own") {
     const auto listener = make_listener();
-    Payload payload{[] {
+    const auto own_port = port_of(bind_loopback(0).get()); // free on the payload's side of this test
+    const std::vector<Listener> one{{own_port, AF_INET}};
+    Payload payload{[&] {
+        ::close(listener.get()); // the host's; here it was inherited
         const int four = make_socket(AF_INET, SOCK_STREAM);
         const int six = make_socket(AF_INET6, SOCK_STREAM);
-        if (bind_ip(four, AF_INET, declared_port) != 0 || bind_ip(six, AF_INET6, declared_port) != 0)
+        if (bind_ip(four, AF_INET, own_port) != 0 || bind_ip(six, AF_INET6, own_port) != 0)
             return 1;
-        return port_of(four) == port_of(six) ? 0 : 2;
+        return port_of(four) != own_port && port_of(six) == own_port && look_at(six)->family == AF_INET6 ? 0 : 2;
     }};
-    const auto answers = answer_all(payload, listener.get());
+    std::vector<Outcome> outcomes;
+    while (payload.wait_request()) {
+        const auto request = receive_bind(payload.notify_fd());
+        REQUIRE((request && *request));
+        const auto answer =
+            answer_bind(payload.notify_fd(), **request, one, [&](std::size_t) { return dup(listener.get()); });
+        REQUIRE(answer);
+        outcomes.push_back(answer->outcome);
+    }
     CHECK(payload.end() == 0);
-    CHECK(answers.outcomes == std::vector{Outcome::adopted, Outcome::adopted});
+    CHECK(outcomes == std::vector{Outcome::adopted, Outcome::continued});
 }
 
 TEST_CASE("a listener of the bind's own family comes first") {
@@ -135,22 +146,24 @@ TEST_CASE("a listener of the bind's own family comes first") {
     CHECK_FALSE(match({1, 1, 3, AF_UNIX, 80}, both));
 }
 
-TEST_CASE("an IPv4 socket that an IPv6 listener displaced is given back when the IPv6 bind comes") {
-    UniqueFd listener{::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    REQUIRE(bind_ip(listener.get(), AF_INET6, 0) == 0);
+TEST_CASE("a socket that the other family's listener displaced is given back when that family's bind comes") {
+    const auto [own, other] = GENERATE(std::pair{AF_INET6, AF_INET}, std::pair{AF_INET, AF_INET6});
+    UniqueFd listener{::socket(own, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    REQUIRE(bind_ip(listener.get(), own, 0) == 0);
     REQUIRE(::listen(listener.get(), 16) == 0);
     const auto own_port = port_of(bind_loopback(0).get()); // free on the payload's side of this test
-    const std::vector<Listener> dual{{own_port, AF_INET6}};
-    Payload payload{[&] {
-        const int four = make_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC);
-        const int six = make_socket(AF_INET6, SOCK_STREAM);
-        if (bind_ip(four, AF_INET, own_port) != 0 || ::listen(four, 5) != 0 || look_at(four)->family != AF_INET6)
+    const std::vector<Listener> one{{own_port, own}};
+    Payload payload{[&, own = own, other = other] {
+        ::close(listener.get()); // the host's; here it was inherited
+        const int first = make_socket(other, SOCK_STREAM | SOCK_CLOEXEC);
+        const int second = make_socket(own, SOCK_STREAM);
+        if (bind_ip(first, other, own_port) != 0 || ::listen(first, 5) != 0 || look_at(first)->family != own)
             return 1;
-        if (bind_ip(six, AF_INET6, own_port) != 0 || look_at(six)->family != AF_INET6)
+        if (bind_ip(second, own, own_port) != 0 || look_at(second)->family != own)
             return 2;
-        const auto facts = look_at(four);
-        return facts->family == AF_INET && facts->listening && port_of(four) == own_port &&
-                       ::fcntl(four, F_GETFD) == FD_CLOEXEC
+        const auto facts = look_at(first);
+        return facts->family == other && facts->listening && port_of(first) == own_port &&
+                       ::fcntl(first, F_GETFD) == FD_CLOEXEC
                    ? 0
                    : 3;
     }};
@@ -162,7 +175,7 @@ TEST_CASE("an IPv4 socket that an IPv6 listener displaced is given back when the
         if (displaced)
             CHECK(put_back(payload.notify_fd(), **request, *displaced, inode, own_port));
         auto answer =
-            answer_bind(payload.notify_fd(), **request, dual, [&](std::size_t) { return dup(listener.get()); });
+            answer_bind(payload.notify_fd(), **request, one, [&](std::size_t) { return dup(listener.get()); });
         REQUIRE(answer);
         displaced = std::move(answer->displaced);
     }
