@@ -216,10 +216,17 @@ def attack_found(text):
     return json.loads(lines[-1][len("attack over "):]) if lines else {"no answer": text[-800:]}
 
 
+def connected(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 60).close()
+        return True
+    except ConnectionRefusedError:
+        return False  # the attacker has just shut it down: it listens again in a moment
+
+
 def provoke(port):
     answer = attempt(datagram, port)
-    with socket.create_connection(("127.0.0.1", port), 60):
-        pass
+    wait_for(60, lambda: connected(port))
     return answer
 
 
