@@ -1,6 +1,6 @@
 // The steps at which a test ends a program with SIGKILL, as the kernel or an administrator may at any moment: what was
-// begun by then is finished or undone by others. Nothing in what is installed; tests/fault makes further programs in which
-// they are alive, and tests/integration/39-fault.py tries each that the sources name.
+// begun by then is finished or undone by others. Nothing in what is installed; tests/fault makes further programs in
+// which they are alive, and tests/integration/39-fault.py tries each that the sources name.
 #pragma once
 
 namespace ctrd {

@@ -19,7 +19,8 @@ namespace {
 constexpr unsigned long end_of_program = 1UL << 28;
 
 void resume(pid_t pid, bool stepwise, int signal) {
-    ::ptrace(stepwise ? PTRACE_SINGLESTEP : PTRACE_CONT, pid, nullptr, reinterpret_cast<void*>(static_cast<long>(signal)));
+    ::ptrace(stepwise ? PTRACE_SINGLESTEP : PTRACE_CONT, pid, nullptr,
+             reinterpret_cast<void*>(static_cast<long>(signal)));
 }
 
 /// The first process may execute itself once more (sealed_start.cpp); a child that executes anything is the payload.
