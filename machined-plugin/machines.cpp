@@ -73,6 +73,12 @@ struct Machines::Addition {
     bool replaced{false}; // a machine of that name was removed before: only once
 };
 
+struct Machines::Removal {
+    Machines* machines{nullptr};
+    std::function<void()> removed{};
+    BusSlot slot{};
+};
+
 Machines::Machines(sd_bus* bus, Finished finished) : bus_{bus}, finished_{std::move(finished)} {}
 Machines::~Machines() = default;
 
@@ -105,13 +111,25 @@ void Machines::add(Machine machine) {
     register_machine(started);
 }
 
-void Machines::remove(const std::string& name) {
+void Machines::remove(const std::string& name, std::function<void()> removed) {
     const BusMessage message = named_call(bus_, "UnregisterMachine", name);
     if (!message)
-        return;
-    sd_bus_message_set_expect_reply(message.get(), 0);
+        return removed();
     sd_bus_message_set_auto_start(message.get(), 0);
-    [[maybe_unused]] const int r = sd_bus_send(bus_, message.get(), nullptr); // without it machined finds out by itself
+    auto& removal = removals_.emplace_back(Removal{this, std::move(removed), {}});
+    sd_bus_slot* slot = nullptr;
+    const int r = sd_bus_call_async(bus_, &slot, message.get(), on_removed, &removal, answer_time);
+    removal.slot.reset(slot);
+    if (r < 0)
+        on_removed(nullptr, &removal, nullptr);
+}
+
+int Machines::on_removed(sd_bus_message*, void* userdata, sd_bus_error*) noexcept {
+    const auto& removal = *static_cast<Removal*>(userdata);
+    auto& removals = removal.machines->removals_;
+    removal.removed();
+    removals.remove_if([&](const Removal& one) { return &one == &removal; });
+    return 0;
 }
 
 void Machines::register_machine(Addition& addition) {

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <list>
 #include <memory>
 #include <set>
 #include <string>
@@ -34,12 +35,13 @@ public:
     /// replaced if it is ours.
     void add(Machine machine);
 
-    /// To be called as soon as its unit stops, not when it has: a machined that finds a machine's unit stopped asks for
-    /// its stop once more, and meanwhile that unit may have been started again. Nobody waits for the answer.
-    void remove(const std::string& name);
+    /// Takes out what this registered; `removed` is called when machined has answered, whatever it said. A machined
+    /// that does not run is not started for it.
+    void remove(const std::string& name, std::function<void()> removed);
 
 private:
     struct Addition;
+    struct Removal;
     using Step = void (Machines::*)(Addition& addition, sd_bus_message* reply);
 
     void call(Addition& addition, BusMessage message, Step next);
@@ -49,11 +51,13 @@ private:
     void on_path(Addition& addition, sd_bus_message* reply);
     void on_namesake(Addition& addition, sd_bus_message* reply);
     void on_unregistered(Addition& addition, sd_bus_message* reply);
+    static int on_removed(sd_bus_message* reply, void* userdata, sd_bus_error* error) noexcept;
     static int on_reply(sd_bus_message* reply, void* userdata, sd_bus_error* error) noexcept;
 
     sd_bus* bus_;
     Finished finished_;
     std::set<std::unique_ptr<Addition>> additions_;
+    std::list<Removal> removals_;
 };
 
 } // namespace ctrd::systemd

@@ -46,12 +46,6 @@ struct FlushAndClose {
 };
 using Bus = std::unique_ptr<sd_bus, FlushAndClose>;
 
-/// What machined was told of.
-struct Registration {
-    pid_t leader{0};
-    bool done{false}; // else it is on its way, or somebody else has a machine of that name
-};
-
 class Daemon {
 public:
     Daemon(EventLoop event, Bus bus) : event_{std::move(event)}, bus_{std::move(bus)} {}
@@ -69,6 +63,7 @@ private:
     void on_units_loaded(Result<void> loaded);
     void recover_machines();
     void on_handover(const HandoverMessage& message, Handover::Descriptors descriptors);
+    void on_ended(const std::string& name, UniqueFd asker);
     void store(const HandoverMessage& message, UniqueFd notify_fd);
     void restore_backlogs_soon(const std::string& name);
     void register_machine(const Container& container);
@@ -79,9 +74,11 @@ private:
     EventLoop event_;
     Bus bus_;
     BindWatch binds_{event_.get()};
-    Handover handover_{event_.get(), [this](const auto& message, Handover::Descriptors descriptors) {
+    Handover handover_{event_.get(),
+                       [this](const auto& message, Handover::Descriptors descriptors) {
                            on_handover(message, std::move(descriptors));
-                       }};
+                       },
+                       [this](const auto& name, UniqueFd asker) { on_ended(name, std::move(asker)); }};
     Registry registry_{compiled_folder};
     MachineShells shells_{event_.get(), [this](const auto& name) { return leader_of(registry_.unit(name)); }};
     DeclaredWatch declared_{
@@ -103,7 +100,7 @@ private:
     Standby standby_{event_.get(), units_, [this](const auto& name) { return executions_.any_in(name); }};
     Actions actions_{registry_, units_, authority_, executions_, callers_};
     std::vector<systemd::BusSlot> objects_{};
-    std::map<std::string, Registration> registered_{}; // by container
+    std::map<std::string, pid_t> registered_{}; // container -> leader that machined was told of
     Result<void> failure_{};
     bool announcing_{false}; // from the moment when the first picture is complete
     bool machined_missed_{false};
@@ -249,6 +246,14 @@ void Daemon::on_handover(const HandoverMessage& message, Handover::Descriptors d
         store(message, std::move(descriptors.notify));
 }
 
+/// Its unit is not at rest before ctr-run has our answer. Its leader is dead, so no registration can follow.
+void Daemon::on_ended(const std::string& name, UniqueFd asker) {
+    registered_.erase(name);
+    machines_.remove(name, [asker = std::make_shared<UniqueFd>(std::move(asker))] {
+        [[maybe_unused]] auto told = send_fds(asker->get(), "1", {});
+    });
+}
+
 void Daemon::store(const HandoverMessage& message, UniqueFd notify_fd) {
     const int fd = notify_fd.get();
     // Stored before it is used: from here on it outlives us. Its unit has a copy in its own store, for the case that
@@ -288,30 +293,23 @@ void Daemon::register_machine(const Container& container) {
     const pid_t leader = leader_of(container.unit);
     const std::string_view state = state_of(container.unit);
     if (!is_up(container.unit) || leader == 0) {
-        const auto known = registered_.extract(container.name);
-        if (known && known.mapped().done)
-            machines_.remove(container.name);
+        registered_.erase(container.name);
         if (state == "stopped" || state == "failed") // while it starts, its socket may be here already
             shells_.remove(container.name);
         return;
     }
-    if (registered_[container.name].leader == leader)
+    if (const auto [at, fresh] = registered_.try_emplace(container.name, leader); !fresh && at->second == leader)
         return;
     fault_point("ctrd-before-registering");
-    registered_[container.name] = {leader, false};
+    registered_[container.name] = leader;
     machines_.add(
         {container.name, container.unit.invocation, leader, container.declared ? container.declared->root : ""});
 }
 
 void Daemon::on_machine(const systemd::Machine& machine, const Result<void>& registered) {
     fault_point("ctrd-registered");
-    const auto at = registered_.find(machine.name);
-    if (at == registered_.end() || at->second.leader != machine.leader)
+    if (registered || leader_of(registry_.unit(machine.name)) != machine.leader)
         return; // it has ended by now: no wonder that machined did not find it
-    if (registered) {
-        at->second.done = true;
-        return;
-    }
     if (registered.error().code == std::errc::no_such_device_or_address) {
         if (!machined_missed_)
             log_info("systemd-machined is not installed: machinectl will not show the containers");

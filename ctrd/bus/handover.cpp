@@ -15,6 +15,7 @@
 namespace ctrd::bus {
 namespace {
 
+using Json = nlohmann::json;
 constexpr std::size_t most_peers = 64;
 constexpr std::size_t largest_message = 4096;
 
@@ -28,13 +29,14 @@ bool is_root(int socket) {
 } // namespace
 
 Result<HandoverMessage> parse_handover(std::string_view json) {
-    const auto document = nlohmann::json::parse(json, nullptr, false);
-    if (!document.is_object() || !document.contains("name") || !document["name"].is_string() ||
-        !document.contains("leader") || !document["leader"].is_number_unsigned())
+    const auto document = Json::parse(json, nullptr, false);
+    if (!document.is_object() || !document.contains("name") || !document["name"].is_string())
         return fail(bad_input("malformed message"));
-    HandoverMessage message{document["name"].get<std::string>(), document["leader"].get<pid_t>()};
+    HandoverMessage message{document["name"].get<std::string>(), 0, document.value("ended", Json(false)) == true};
     TRY_VOID(check_container_name(message.name));
-    if (message.leader <= 0)
+    if (const auto leader = document.find("leader"); leader != document.end() && leader->is_number_unsigned())
+        message.leader = leader->get<pid_t>();
+    if (message.ended ? message.leader != 0 : message.leader <= 0)
         return fail(bad_input("malformed message"));
     return message;
 }
@@ -70,11 +72,15 @@ void Handover::accept() {
     peer.source.reset(source);
 }
 
-Result<void> Handover::receive(int socket) {
-    auto received = TRY(receive_fds(socket, largest_message, MSG_DONTWAIT));
+Result<void> Handover::receive(UniqueFd socket) {
+    auto received = TRY(receive_fds(socket.get(), largest_message, MSG_DONTWAIT));
     if (received.data.empty())
         return {}; // ctr-run was ended before it spoke
     const auto message = TRY(parse_handover(received.data));
+    if (message.ended) {
+        ended_(message.name, std::move(socket));
+        return {};
+    }
     Descriptors descriptors;
     for (UniqueFd& fd : received.fds) {
         if (is_notify_fd(fd.get()))
@@ -93,9 +99,10 @@ int Handover::on_connection(sd_event_source*, int, std::uint32_t, void* userdata
     return 0;
 }
 
-int Handover::on_message(sd_event_source*, int fd, std::uint32_t, void* userdata) noexcept {
+int Handover::on_message(sd_event_source*, int, std::uint32_t, void* userdata) noexcept {
     auto& peer = *static_cast<Peer*>(userdata);
-    if (auto received = peer.handover->receive(fd).context("hand-over"); !received)
+    peer.source.reset();
+    if (auto received = peer.handover->receive(std::move(peer.socket)).context("hand-over"); !received)
         log_warning(received.error());
     peer.handover->peers_.remove_if([&](const Peer& one) { return &one == &peer; });
     return 0;

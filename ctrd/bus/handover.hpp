@@ -1,5 +1,5 @@
 // /run/ctrd/handover: ctr-run tells that a container is ready, and hands over what is ctrd's from then on: its seccomp
-// notification descriptor and its machine socket.
+// notification descriptor and its machine socket. And that it has ended, before its unit is at rest.
 #pragma once
 
 #include "ctrd/base/fd.hpp"
@@ -14,7 +14,8 @@ namespace ctrd::bus {
 
 struct HandoverMessage {
     std::string name{};
-    pid_t leader{0};
+    pid_t leader{0}; // 0 of one that has ended
+    bool ended{false};
 };
 Result<HandoverMessage> parse_handover(std::string_view json);
 
@@ -25,7 +26,10 @@ public:
         UniqueFd machine{}; // none where a systemd runs in the container
     };
     using Received = std::function<void(const HandoverMessage& message, Descriptors descriptors)>;
-    Handover(sd_event* event, Received received) : event_{event}, received_{std::move(received)} {}
+    /// ctr-run waits until a byte comes over `asker`, or its end.
+    using Ended = std::function<void(const std::string& name, UniqueFd asker)>;
+    Handover(sd_event* event, Received received, Ended ended)
+        : event_{event}, received_{std::move(received)}, ended_{std::move(ended)} {}
     Handover(const Handover&) = delete;
     Handover& operator=(const Handover&) = delete;
 
@@ -38,12 +42,13 @@ private:
         EventSource source{};
     };
     void accept();
-    Result<void> receive(int socket);
+    Result<void> receive(UniqueFd socket);
     static int on_connection(sd_event_source* source, int fd, std::uint32_t events, void* userdata) noexcept;
     static int on_message(sd_event_source* source, int fd, std::uint32_t events, void* userdata) noexcept;
 
     sd_event* event_;
     Received received_;
+    Ended ended_;
     UniqueFd socket_{};
     EventSource source_{};
     std::list<Peer> peers_{};

@@ -9,6 +9,7 @@
 #include "ctrd/activation/traffic.hpp"
 #include "ctrd/base/fault.hpp"
 #include "tools/ctr-run/events.hpp"
+#include "tools/ctr-run/handover.hpp"
 #include "tools/ctr-run/image.hpp"
 #include "tools/ctr-run/machine_files.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
@@ -78,6 +79,8 @@ Result<void> clean(const std::string& name) {
     fault_point("clean-begun");
     tell_ended(name);
     fault_point("clean-end-told");
+    leave_machined(name);
+    fault_point("clean-machine-left");
     const auto listeners = take_listeners(name);
     // What came in while it ran is not what the next start is for.
     if (const auto record = activation::read_record(name); record && record->socket_cgroup != 0) [[maybe_unused]]

@@ -18,6 +18,7 @@
 #include "ctrd/runtime/container.hpp"
 #include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/exec_stop.hpp"
+#include "tools/ctr-run/handover.hpp"
 #include "tools/ctr-run/image.hpp"
 #include "tools/ctr-run/init_program.hpp"
 #include "tools/ctr-run/machine_files.hpp"
@@ -28,7 +29,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -39,7 +39,6 @@ namespace ctrd::run {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr const char* handover_path = "/run/ctrd/handover";
 constexpr std::string_view stored_name = "+ctrd"; // FDNAME= of what we store; no declared socket can be called so
 
 /// A systemd that finds no /etc/machine-id takes this: the unit's invocation, which is also what machined knows it by.
@@ -73,7 +72,6 @@ private:
     [[nodiscard]] std::vector<int> lasting() const;
     Result<void> tell_ready() const;
     Result<void> stand_by();
-    Result<void> hand_over() const;
     void complete();
     void keep_times();
     Result<Proxy> start_proxy(std::span<const Route> routes) const;
@@ -240,30 +238,15 @@ Result<void> Start::stand_by() {
     return write_record("running");
 }
 
-/// ctrd may be dead or not installed: then it takes the descriptor out of the unit's store when it comes.
-Result<void> Start::hand_over() const {
-    const UniqueFd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strcpy(address.sun_path, handover_path);
-    if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-        return fail(
-            os_error(errno, "cannot connect to '" + std::string{handover_path} + "'",
-                     "is ctrd-handover.socket active? until ctrd starts, nobody answers when the payload binds again"));
-    const std::string message = "{\"name\":\"" + name_ + "\",\"leader\":" + std::to_string(container_->pid()) + "}";
-    return send_fds(socket.get(), message, lasting()).context("hand-over to ctrd");
-}
-
 /// READY was said: from here on nothing may fail the start, or undo it.
 void Start::complete() {
     completed_ = true;
     container_->release();
     watch_.lap("tell systemd that it is ready");
     tell_started(name_, container_->pid()); // a journal that is busy makes nobody wait but us
-    // With nothing to answer ctrd also hears of the container from systemd.
     // What it has to know it also hears from systemd, and takes out of the unit's store.
     if (!notify_fd_) [[maybe_unused]]
-        auto handed = hand_over();
+        auto handed = hand_over(name_, container_->pid(), lasting());
 }
 
 void Start::keep_times() {
@@ -283,7 +266,7 @@ void Start::finish_binds(BindPhase& binds) {
                             "some programs refuse IPv6 clients then; listen = \"0.0.0.0:PORT\" gives them IPv4 ones"});
     sockets_.restore_backlogs();
     fault_point("start-binds-finished");
-    if (auto handed = hand_over(); !handed)
+    if (auto handed = hand_over(name_, container_->pid(), lasting()); !handed)
         print_warning(name_, handed.error());
 }
 

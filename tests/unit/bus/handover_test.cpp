@@ -16,6 +16,16 @@ TEST_CASE("a hand-over names a container and its leader", "[bus]") {
     CHECK(message->leader == 4711);
 }
 
+TEST_CASE("or a container that has ended", "[bus]") {
+    const auto message = parse_handover(R"({"name":"web","ended":true})");
+    REQUIRE(message);
+    CHECK(message->ended);
+    CHECK_FALSE(parse_handover(R"({"name":"web","ended":false})"));
+    CHECK_FALSE(parse_handover(R"({"name":"web","ended":1})"));
+    CHECK_FALSE(parse_handover(R"({"name":"web","leader":4711,"ended":true})"));
+    CHECK_FALSE(parse_handover(R"({"name":"../web","ended":true})"));
+}
+
 TEST_CASE("anything else is no hand-over", "[bus]") {
     CHECK_FALSE(parse_handover(""));
     CHECK_FALSE(parse_handover("[]"));
