@@ -73,7 +73,7 @@ make_tree() { # WHAT PACKAGES-FILE [MMDEBSTRAP-OPTION...] DIR
     packages=$(sed 's/#.*//' "$2" | xargs | tr ' ' ,)
     say "making the Debian $what (once; about a minute)"
     if ! mmdebstrap --mode=root --variant=minbase --quiet --include="$packages" \
-        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' "${options[@]}" \
         "$suite" "$folder" ${CTRD_TESTBED_SOURCES:+"$CTRD_TESTBED_SOURCES"} > "$cache/$what.log" 2>&1; then
         tail -n 30 "$cache/$what.log" >&2
