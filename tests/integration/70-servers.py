@@ -45,20 +45,21 @@ def curl(port, path="/"):
     return client("curl", "-s", "-m", "50", f"http://127.0.0.1:{port}{path}")
 
 
-def server(name, port, command, ask, good, more="", deliver="adopt", client_name="curl", setup=None):
-    """One container, one client; `good` must be in what the client shows."""
+def server(name, port, command, ask, good, more="", deliver="adopt", client_name="curl", setup=None, sockets=()):
+    """One container, one client; `good` must be in what the client shows. Of two clients, each starts it once."""
     if setup and not setup():
         return report(False, f"{name} is prepared")
     words = ", ".join(f'"{word}"' for word in command)
-    declare(name, f'rootfs = "{TREE}"\ncommand = [{words}]\n{more}\n'
-                  f'[[socket]]\nlisten = "127.0.0.1:{9100 + len(report_table)}"\nport = {port}\ndeliver = "{deliver}"\n')
-    run("ctrctl", "apply", name)
     host_port = 9100 + len(report_table)
+    declare(name, f'rootfs = "{TREE}"\ncommand = [{words}]\n{more}\n'
+                  f'[[socket]]\nlisten = "127.0.0.1:{host_port}"\nport = {port}\ndeliver = "{deliver}"\n' +
+            "".join(f"[[socket]]\n{lines.format(host_port)}\n" for lines in sockets))
+    run("ctrctl", "apply", name)
     answers = []
-    for _ in range(2):
+    for client_of_turn in ask if isinstance(ask, tuple) else (ask, ask):
         before = time.monotonic()
         try:
-            answers.append((ask(host_port), time.monotonic() - before))
+            answers.append((client_of_turn(host_port), time.monotonic() - before))
         except subprocess.TimeoutExpired:
             answers.append(("no answer in time", 60))
         running = state(name)
@@ -84,9 +85,10 @@ server("nginx", 80, ["/usr/sbin/nginx", "-g", "daemon off;"], lambda port: curl(
 server("redis", 6379, ["/usr/bin/redis-server", "--protected-mode", "no", "--save", ""],
        lambda port: client("redis-cli", "-p", str(port), "SET", "a", "1"), "OK", 'user = "redis"', client_name="redis-cli")
 
+write("/srv/kept", "memory that was kept\n")
 server("memcached", 11211, ["/usr/bin/memcached", "-u", "memcache", "-l", "0.0.0.0", "-U", "0"],
-       lambda port: client("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'version\\r\\nquit\\r\\n' >&3; cat <&3"), "VERSION",
-       client_name="its text protocol")
+       lambda port: client("sh", "-c", f"memccp --servers=127.0.0.1:{port} /srv/kept && memccat --servers=127.0.0.1:{port} kept"),
+       "memory that was kept", client_name="memccp, memccat")
 
 POSTGRES = "/usr/lib/postgresql/15"
 server("postgres", 5432, [f"{POSTGRES}/bin/postgres", "-D", "/srv/pg", "-c", "listen_addresses=0.0.0.0", "-c",
@@ -128,10 +130,27 @@ server("sshd", 22, ["/usr/sbin/sshd", "-D", "-e"],
        setup=lambda: prepare("sh", "-c", "mkdir -p /run/sshd /root/.ssh; ssh-keygen -A; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519;"
                              " cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys; chmod 700 /root/.ssh; usermod -p '*' root"))
 
+UDP_TOO = ('listen = "127.0.0.1:{}"\nport = 53\ntype = "datagram"',)
+
+
+def dig(*ways):
+    """Both ways must say the same; the first one starts the server."""
+    def ask(port):
+        answers = [client("dig", way, "+short", "+timeout=20", "-p", str(port), "@127.0.0.1", "test.example") for way in ways]
+        return answers[0] if answers[0] == answers[1] else f"{answers}"
+    return ask
+
+
 server("dnsmasq", 53, ["/usr/sbin/dnsmasq", "-k", "--no-resolv", "--no-hosts", "--address=/test.example/10.1.2.3", "--bind-interfaces",
                      "--listen-address=127.0.0.1", "--user=root"],
-       lambda port: client("dig", "+tcp", "+short", "-p", str(port), "@127.0.0.1", "test.example"), "10.1.2.3", client_name="dig +tcp",
+       (dig("+notcp", "+tcp"), dig("+tcp", "+notcp")), "10.1.2.3", client_name="dig, by UDP and TCP", sockets=UDP_TOO,
        more='capabilities = ["CHOWN", "DAC_OVERRIDE", "KILL", "NET_BIND_SERVICE", "NET_ADMIN", "NET_RAW", "SETGID", "SETPCAP", "SETUID"]')
+
+write("/srv/named.conf", 'options { directory "/tmp"; recursion no; listen-on-v6 { none; }; dnssec-validation no; pid-file none; '
+                         'session-keyfile none; };\ncontrols { };\nzone "example" { type primary; file "/srv/example.zone"; };\n')
+write("/srv/example.zone", "$TTL 60\n@ SOA ns admin 1 60 60 60 60\n@ NS ns\nns A 10.1.2.4\ntest A 10.1.2.3\n")
+server("bind9", 53, ["/usr/sbin/named", "-f", "-u", "bind", "-c", "/srv/named.conf"],
+       (dig("+notcp", "+tcp"), dig("+tcp", "+notcp")), "10.1.2.3", client_name="dig, by UDP and TCP", sockets=UDP_TOO)
 
 server("mariadb", 3306, ["/usr/sbin/mariadbd", "--user=mysql", "--datadir=/srv/maria", "--bind-address=0.0.0.0", "--skip-grant-tables",
                          "--skip-networking=0", "--socket=/tmp/maria.sock", "--pid-file=/tmp/maria.pid"],
@@ -146,13 +165,23 @@ server("mosquitto", 1883, ["/usr/sbin/mosquitto", "-c", "/srv/mosquitto.conf"],
        client_name="mosquitto_pub")
 
 write("/srv/vsftpd.conf", "listen=YES\nanonymous_enable=YES\nanon_root=/srv/www\nsecure_chroot_dir=/srv/empty\nbackground=NO\n"
-                          "seccomp_sandbox=NO\nisolate=NO\nisolate_network=NO\n")
+                          "seccomp_sandbox=NO\nisolate=NO\nisolate_network=NO\npasv_min_port=21000\npasv_max_port=21003\n")
 os.makedirs(TREE + "/srv/empty", exist_ok=True)
-# It ends by SIGSEGV when a session is over before its parent, preempted, has noted whose it is (drop_ip_count of nobody): so not at once.
+# As PID 1 it would be given the orphans of its sessions, take them for sessions, and crash: ctr-init takes them.
 server("vsftpd", 21, ["/usr/sbin/vsftpd", "/srv/vsftpd.conf"],
-       lambda port: client("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}; read -r line <&3; echo \"$line\"; "
-                           "printf 'USER anonymous\\r\\nPASS a\\r\\n' >&3; sleep 0.5; printf 'QUIT\\r\\n' >&3; cat <&3"), "230 Login successful",
-       client_name="an FTP login")
+       lambda port: client("sh", "-c", f"curl -s -m 50 ftp://127.0.0.1:{port}/ | grep -q index.php && "
+                           f"curl -s -m 50 ftp://127.0.0.1:{port}/index.html"), "it works",
+       more="init = true", client_name="curl ftp://, which lists and fetches", sockets=('listen = "127.0.0.1:21000-21003"',))
+
+server("tomcat", 8080, ["/bin/sh", "/usr/libexec/tomcat10/tomcat-start.sh"], curl, "It works !",
+       'user = "tomcat"\n[environment]\nCATALINA_HOME = "/usr/share/tomcat10"\nCATALINA_BASE = "/var/lib/tomcat10"\n'
+       'CATALINA_TMPDIR = "/tmp"\nJAVA_OPTS = "-Djava.awt.headless=true"\nPATH = "/usr/bin:/bin"')
+
+# A client that finds no server would start one of its own: only that in the container keeps its cache there.
+server("sccache", 4226, ["/usr/bin/sccache"],
+       lambda port: client("env", f"SCCACHE_SERVER_PORT={port}", "SCCACHE_DIR=/srv/outside", "sccache", "--show-stats"), "/srv/inside",
+       '[environment]\nSCCACHE_START_SERVER = "1"\nSCCACHE_NO_DAEMON = "1"\nSCCACHE_DIR = "/srv/inside"\nHOME = "/tmp"\nPATH = "/usr/bin"',
+       client_name="sccache --show-stats")
 
 write("/srv/squid.conf", "http_port 3128\nhttp_access allow all\ncache deny all\npid_filename none\naccess_log none\ncache_log /dev/null\n"
                          "cache_mem 8 MB\nshutdown_lifetime 0 seconds\nnetdb_filename none\npinger_enable off\n")
