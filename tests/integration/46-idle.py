@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """idle-timeout: a container that nobody is connected to is stopped, and no connection is lost by it. CTRD_TEST_CYCLES is
-how many connections come at random moments; with 1200 of them it takes some ten minutes (CTRD_TEST_TIMEOUT=1500)."""
+how many connections come at random moments, to several containers at once, without and with ctrd being killed; with 2000 of them
+it takes some ten minutes (CTRD_TEST_TIMEOUT=1500), and there are thousands of idle stops."""
 import os
 import random
 import socket
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.environ["CTRD_SOURCE"], "tests/integration"))
@@ -32,8 +34,12 @@ def nginx(name, port, more=""):
                   f'{more}\n[[socket]]\nlisten = "127.0.0.1:{port}"\nport = 80\n')
 
 
-server("idle", 8101, 'idle-timeout = "300ms"')
-nginx("web", 8102, 'idle-timeout = "200ms"\nrestart = "always"')
+IDLES = {"idle": 8101, "idle1": 8111, "idle2": 8121, "idle3": 8131}
+WEBS = {"web": 8102, "web1": 8112, "web2": 8122}
+for name, port in IDLES.items():
+    server(name, port, 'idle-timeout = "300ms"')
+for name, port in WEBS.items():
+    nginx(name, port, 'idle-timeout = "200ms"\nrestart = "always"')
 nginx("soft", 8103, 'idle-timeout = "300ms"\nidle-stop = "graceful"')
 server("old", 8104, 'max-lifetime = "1s"')
 server("plain", 8105)
@@ -122,19 +128,32 @@ def connect_at_random(port, request, good, count, timeout):
     return bad
 
 
-before = starts("web")
-bad = connect_at_random(8102, HTTP, b"fine", CYCLES, 0.2)
-report(bad == [], f"{CYCLES} connections around the idle stops of nginx: none refused, none reset (seed {SEED})", bad)
-stops = starts("web") - before
-report(stops >= CYCLES / 6, "it has been stopped and started meanwhile", stops)
-print(f"# {stops} starts in {CYCLES} connections", flush=True)
+def connect_everywhere(containers, request, good, total, timeout):
+    """So many, to all of them at once. Those that went wrong, and how often the containers have started."""
+    bad, before = [], sum(starts(name) for name in containers)
+    each = max(1, total // len(containers))
+    threads = [threading.Thread(target=lambda port=port: bad.extend(connect_at_random(port, request, good, each, timeout)))
+               for port in containers.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return bad, sum(starts(name) for name in containers) - before
 
-before = starts("idle")
+
+begin = time.monotonic()
+bad, stops = connect_everywhere(WEBS, HTTP, b"fine", CYCLES, 0.2)
+report(bad == [], f"{CYCLES} connections around the idle stops of nginx: none refused, none reset (seed {SEED})", bad)
+report(stops >= CYCLES / 6, "they have been stopped and started meanwhile", stops)
+print(f"# {stops} starts in {CYCLES} connections, {time.monotonic() - begin:.0f} s", flush=True)
+
+begin = time.monotonic()
 with Killer() as killer:
-    bad = connect_at_random(8101, None, b"peer 127.0.0.1\n", CYCLES, 0.3)
-report(bad == [], f"{CYCLES} more while ctrd is killed again and again: none refused, none reset (seed {SEED})", bad)
-report(killer.kills >= 5, "ctrd was killed at least five times meanwhile", killer.kills)
-print(f"# {killer.kills} kills, {starts('idle') - before} starts in {CYCLES} connections", flush=True)
+    bad, stops = connect_everywhere(IDLES, None, b"peer 127.0.0.1\n", 2 * CYCLES, 0.3)
+report(bad == [], f"{2 * CYCLES} more while ctrd is killed again and again: none refused, none reset (seed {SEED})", bad)
+report(killer.kills >= 3, "ctrd was killed at least three times meanwhile", killer.kills)
+report(stops >= CYCLES / 10, "and they have been stopped and started all the same", stops)
+print(f"# {killer.kills} kills, {stops} starts in {2 * CYCLES} connections, {time.monotonic() - begin:.0f} s", flush=True)
 report(wait_for(30, lambda: state("idle") == "inactive"), "it still stops when nobody is connected")
 
 report(state("plain") == "active", "one without an idle-timeout has not been stopped")
