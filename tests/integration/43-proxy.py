@@ -193,7 +193,9 @@ with open("profile.json", "w") as file:
 PROFILE = f'stop-signal = "SIGQUIT"\nseccomp = "{os.path.abspath("profile.json")}"'
 container("notifies", ["/usr/sbin/nginx", "-g", "daemon off;"], ['listen = "127.0.0.1:8286"\nport = 80\ndeliver = "adopt"'], PROFILE)
 run("systemctl", "start", "ctr@notifies.service")
-report(state("notifies") == "failed", "a container whose seccomp profile has a listener can't be adopted", log_of("notifies")[-800:])
+log = log_of("notifies")
+report(state("notifies") == "failed" and "can't be adopted: the seccomp profile has a listener" in log and 'deliver = "proxy"' in log,
+       "a container whose seccomp profile has a listener can't be adopted, and the journal says what to write", log[-800:])
 run("systemctl", "stop", "ctr@notifies.socket")
 container("notifies", ["/usr/sbin/nginx", "-g", "daemon off;"], ['listen = "127.0.0.1:8286"\nport = 80\ndeliver = "auto"'], PROFILE)
 answer = attempt(ask, 8286, HTTP)

@@ -175,7 +175,8 @@ Result<void> BindPhase::await_declared(const Deadline& deadline) {
                 break;
             }
             return fail(Error{std::errc::timed_out, "the payload did not bind " + text(awaited.missing) + " in time",
-                              "is 'port' the one that it listens on? 'ready-timeout' says how long to wait"});
+                              "is 'port' the one that it listens on? 'ready-timeout' says how long to wait; what "
+                              "binds by io_uring needs deliver = \"proxy\""});
         }
     }
     if (fallback_ && !sockets_.any_fallen_back())

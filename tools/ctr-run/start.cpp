@@ -340,6 +340,12 @@ Result<std::vector<std::string>> Start::fall_backs() const {
     const bool no_room = process && oci::notifies(*process);
     const auto starts = activation::read_starts(name_);
     for (const DeclaredSocket& socket : declared_.sockets) {
+        if (no_room && socket.deliver == Deliver::adopt)
+            return fail(Error{std::errc::not_supported,
+                              "socket '" + socket.name +
+                                  "' can't be adopted: the seccomp profile has a listener of its own, and the kernel "
+                                  "has room for one",
+                              "deliver = \"proxy\", or a profile without SCMP_ACT_NOTIFY"});
         if (socket.deliver != Deliver::automatic)
             continue;
         const bool known = starts && starts->fallen_back_config == declared_.stamp &&
