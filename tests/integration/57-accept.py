@@ -2,6 +2,7 @@
 """accept = true: a container for each connection, as standard input and output or as descriptor 3."""
 import errno
 import glob
+import json
 import os
 import socket
 import stat
@@ -45,6 +46,11 @@ def instances(name):
     return run("systemctl", "list-units", "--no-legend", "--plain", f"ctr-{name}@*.service").split("\n")
 
 
+def listed(name):
+    """What 'ctrctl list' says of it."""
+    return next((row for row in json.loads(run("ctrctl", "list", "--json")) if row["name"] == name), {})
+
+
 def open_to(port):
     one = socket.create_connection(("127.0.0.1", port), 60)
     one.settimeout(60)
@@ -81,6 +87,10 @@ with open_to(8301) as one:
     with open(folders[0]) as file:
         pid = file.read().split()[0]
     report(os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"), "the program is in a network of its own")
+    row = listed("echo")
+    report(row.get("state") == "listening" and [(i["unit"], str(i["leader"])) for i in row["instances"]] == [(units[0].split()[0], pid)],
+           "'ctrctl list' shows it as listening, and the container of the connection below it", row)
+    report(f"instance: {units[0].split()[0]} (leader {pid})" in run("ctrctl", "status", "echo"), "so does 'ctrctl status'", run("ctrctl", "status", "echo"))
     with open_to(8301) as two:
         report(echo(two, b"second\n") == b"second\n" and len(instances("echo")) == 2, "a second connection has a second container",
                instances("echo"))
@@ -88,6 +98,10 @@ with open_to(8301) as one:
     report(one.recv(10) == b"", "the end of what the client says ends the program, and the connection")
 report(wait_for(60, lambda: instances("echo") == [""]), "its units are forgotten when they have ended", instances("echo"))
 report(wait_for(60, lambda: not glob.glob(f"{SLICE}/ctr-echo@*")), "and nothing of them is left")
+report(listed("echo").get("state") == "listening" and listed("echo")["instances"] == [], "it still listens, and nothing of it runs", listed("echo"))
+run("systemctl", "stop", "ctr-few.socket")
+report(listed("few").get("state") == "stopped", "one whose socket was stopped does not listen", listed("few"))
+run("systemctl", "start", "ctr-few.socket")
 
 results = []
 

@@ -26,10 +26,17 @@ using Bus = std::unique_ptr<sd_bus, BusDeleter>;
 using Message = std::unique_ptr<sd_bus_message, BusDeleter>;
 using Slot = std::unique_ptr<sd_bus_slot, BusDeleter>;
 
+/// The container of one connection, where each has its own (accept = true).
+struct Instance {
+    std::string name{}, unit{}; // "echo@12", and systemd's whole name
+    std::uint32_t leader{0};
+};
+
 /// One line of ListContainers.
 struct Row {
     std::string name{}, state{}, source{}, unit{}, path{};
     std::uint32_t leader{0};
+    std::vector<Instance> instances{}; // of instances.hpp
 };
 
 struct Socket {
@@ -60,6 +67,7 @@ struct Details {
     std::uint32_t queued{0};   // who has connected and was not accepted yet
     std::int32_t main_code{0}; // CLD_*; 0: nothing ended yet
     std::int32_t main_status{0};
+    std::vector<Instance> instances{}; // of instances.hpp
 };
 
 /// How a container's last run ended.

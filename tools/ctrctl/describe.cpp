@@ -49,6 +49,13 @@ std::string describe_connections(const Details& details) {
     return fmt::format("{}, and {} in the queue", details.connections, details.queued);
 }
 
+nlohmann::json instances_json(const std::vector<Instance>& instances) {
+    auto json = nlohmann::json::array();
+    for (const auto& one : instances)
+        json.push_back({{"name", one.name}, {"unit", one.unit}, {"leader", one.leader}});
+    return json;
+}
+
 nlohmann::json starts_json(const StartCounts& starts) {
     auto failures = nlohmann::json::array();
     for (const auto& failed : starts.failures)
@@ -64,7 +71,7 @@ std::string line(std::string_view title, std::string_view value) {
 } // namespace
 
 Style style_of_state(std::string_view state) {
-    if (state == "running")
+    if (state == "running" || state == "listening")
         return Style::good;
     if (state == "failed")
         return Style::bad;
@@ -92,24 +99,28 @@ std::string describe_age(std::uint64_t microseconds) {
 
 std::string list_text(const std::vector<Row>& rows, const Look& look) {
     Table table{{"NAME", "STATE", "LEADER", "UNIT", "SOURCE"}};
-    for (const auto& row : rows)
-        table.add({{row.name},
-                   {row.state, style_of_state(row.state)},
-                   {row.leader ? std::to_string(row.leader) : ""},
-                   {row.unit},
-                   {row.source}});
+    const auto leader_text = [](std::uint32_t leader) { return leader ? std::to_string(leader) : std::string{}; };
+    for (const auto& row : rows) {
+        table.add(
+            {{row.name}, {row.state, style_of_state(row.state)}, {leader_text(row.leader)}, {row.unit}, {row.source}});
+        for (const auto& one : row.instances)
+            table.add({{one.name}, {"running", Style::good}, {leader_text(one.leader)}, {one.unit}, {row.source}});
+    }
     return table.render(look);
 }
 
 nlohmann::json list_json(const std::vector<Row>& rows) {
     auto json = nlohmann::json::array();
-    for (const auto& row : rows)
+    for (const auto& row : rows) {
         json.push_back({{"name", row.name},
                         {"state", row.state},
                         {"source", row.source},
                         {"leader", row.leader},
                         {"unit", row.unit},
                         {"path", row.path}});
+        if (row.state == "listening" || !row.instances.empty())
+            json.back()["instances"] = instances_json(row.instances);
+    }
     return json;
 }
 
@@ -129,6 +140,8 @@ std::string status_text(const Details& details, std::uint64_t now, const Look& l
     text += line("cgroup", details.cgroup);
     for (const auto& socket : details.sockets)
         text += line("socket", describe_socket(socket));
+    for (const auto& one : details.instances)
+        text += line("instance", one.leader ? fmt::format("{} (leader {})", one.unit, one.leader) : one.unit);
     text += line("connections", describe_connections(details)) + line("starts", describe_starts(details.starts));
     for (const auto& failed : details.starts.failures)
         text += line("failed", local_time(failed.when) + ": " + failed.reason);
@@ -156,6 +169,8 @@ nlohmann::json status_json(const Details& details) {
                         {"starts", starts_json(details.starts)},
                         {"connections", details.connections},
                         {"queued", details.queued}};
+    if (details.state == "listening" || !details.instances.empty())
+        json["instances"] = instances_json(details.instances);
     if (details.main_code == CLD_EXITED)
         json["exit_code"] = details.main_status;
     else if (details.main_code == CLD_KILLED || details.main_code == CLD_DUMPED)

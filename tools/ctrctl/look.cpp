@@ -1,5 +1,6 @@
 // list and status: they change nothing, and everybody may ask.
 #include "tools/ctrctl/describe.hpp"
+#include "tools/ctrctl/instances.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/output.hpp"
 #include "tools/ctrctl/verbs.hpp"
@@ -23,6 +24,9 @@ int gather(Client& client, const std::vector<std::string>& names, std::vector<De
     for (const auto& name : names) {
         auto details = client.details(name);
         if (details)
+            if (auto added = add_instances(client.bus(), *details); !added)
+                details = std::unexpected{added.error()};
+        if (details)
             found.push_back(std::move(*details));
         else
             code = report(details.error());
@@ -38,9 +42,11 @@ int list(const ListOptions& options) {
     auto client = Client::connect(false);
     if (!client)
         return report(client.error());
-    const auto rows = client->list();
+    auto rows = client->list();
     if (!rows)
         return report(rows.error());
+    if (auto added = add_instances(client->bus(), *rows); !added)
+        return report(added.error());
     if (const Json json = json_of(options.json); json != Json::off)
         return print(json_text(list_json(*rows), json));
     if (options.quiet) {

@@ -1,4 +1,5 @@
 #include "tools/ctrctl/describe.hpp"
+#include "tools/ctrctl/instances.hpp"
 #include "tools/ctrctl/output.hpp"
 
 #include <catch2/catch.hpp>
@@ -75,6 +76,23 @@ TEST_CASE("list gives every column of a container, as a table and as JSON", "[ct
                                     {"unit", "ctr@web.service"},
                                     {"path", "/io/ctrd1/container/web"}});
     CHECK(list_json({}) == nlohmann::json::array());
+}
+
+TEST_CASE("list and status show the containers of single connections below the one that they are of", "[ctrctl]") {
+    CHECK(short_name_of("ctr-echo@12-10.0.0.1:79-10.0.0.9:4711.service") == "echo@12");
+    for (const char* other :
+         {"ctr@echo.service", "ctr-echo.socket", "ctr-echo@.service", "ctr-@1-2.service", "x@1-2.service"})
+        CHECK(short_name_of(other).empty());
+    Row row{"echo", "listening", "/srv/echo", "ctr@echo.service", "/io/ctrd1/container/echo", 0};
+    CHECK(list_json({row})[0]["instances"].empty());
+    row.instances = {{"echo@12", "ctr-echo@12-a-b.service", 4242}};
+    CHECK(list_text({row}, {}) == "NAME     STATE      LEADER  UNIT                     SOURCE\n"
+                                  "echo     listening  -       ctr@echo.service         /srv/echo\n"
+                                  "echo@12  running    4242    ctr-echo@12-a-b.service  /srv/echo\n");
+    CHECK(list_json({row})[0]["instances"][0]["leader"] == 4242);
+    const Details details{.name = "echo", .state = "listening", .instances = row.instances};
+    CHECK(status_text(details, 0, {}).find("instance: ctr-echo@12-a-b.service (leader 4242)\n") != std::string::npos);
+    CHECK(status_json(details)["instances"][0]["name"] == "echo@12");
 }
 
 TEST_CASE("status says how the last run ended, but not while another one goes on", "[ctrctl]") {
