@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 #include <string_view>
 
@@ -57,6 +58,15 @@ private:
 
     [[nodiscard]] std::string host_path(const std::string& path) const {
         return path.starts_with('/') ? path : host_.bundle + "/" + path;
+    }
+
+    /// Where in the container a source is that is in the rootfs; empty for one that is elsewhere.
+    [[nodiscard]] std::string place_in_rootfs(const std::string& source) const {
+        std::string root = host_path(spec_.root_path);
+        while (root.ends_with('/'))
+            root.pop_back();
+        const bool climbs = source.find("/../") != std::string::npos || source.ends_with("/..");
+        return root.empty() || climbs || !source.starts_with(root + "/") ? "" : source.substr(root.size());
     }
 
     /// They expect the rootfs where the host has it.
@@ -237,8 +247,11 @@ private:
             own_dev_ = false;
         protect_cgroups(mount, options);
         auto id_map = TRY(plan_id_map(mount, options));
-        add(BindMount{host_path(mount.source), std::move(destination), options.recursive_bind,
-                      std::move(options.attributes), std::move(id_map), false});
+        std::string source = host_path(mount.source);
+        // Ids are mapped on a clone that the host's root has made.
+        std::string inside = id_map || host_.stack ? "" : place_in_rootfs(source);
+        add(BindMount{std::move(source), std::move(destination), options.recursive_bind, std::move(options.attributes),
+                      std::move(id_map), false, std::move(inside)});
         return {};
     }
 
@@ -246,7 +259,7 @@ private:
     void plan_offer(const Offer& offer) {
         constexpr std::uint64_t attributes =
             MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-        BindMount step{offer.host_path, offer.destination, false, {}, {}, true};
+        BindMount step{offer.host_path, offer.destination, false, {}, {}, true, {}};
         step.attributes.set = attributes;
         step.attributes.propagation = {offer.follows ? ms_slave : ms_private};
         add(std::move(step));
@@ -263,7 +276,7 @@ private:
     void plan_device(const oci::Device& device) {
         // In a user namespace nobody may make device nodes: the host's own are bound instead.
         if (plan_.in_user_namespace)
-            add(BindMount{device.path, device.path, false, {.propagation = {ms_private}}, {}, false});
+            add(BindMount{device.path, device.path, false, {.propagation = {ms_private}}, {}, false, {}});
         else
             add(MakeDevice{device.type, device.path, device.major, device.minor, device.mode, device.uid, device.gid});
     }
@@ -303,7 +316,7 @@ private:
 
     void plan_protection() {
         for (std::string& path : readonly_later_)
-            add(ReadonlyPath{std::move(path)});
+            add(Remount{std::move(path), {.set = MOUNT_ATTR_RDONLY}});
         for (const std::string& path : spec_.readonly_paths)
             add(ReadonlyPath{path});
         std::set<std::string_view> masked; // twice would be two mounts
@@ -335,6 +348,16 @@ private:
     std::vector<std::string> readonly_later_{};
 };
 
+/// Of a variable that is given more than once the last counts, as execve(2)'s callers expect and programs do not.
+void drop_overridden(std::vector<std::string>& env) {
+    std::set<std::string> seen;
+    std::vector<std::string> kept;
+    for (auto entry = env.rbegin(); entry != env.rend(); ++entry)
+        if (seen.insert(entry->substr(0, entry->find('='))).second)
+            kept.push_back(std::move(*entry));
+    env.assign(std::move_iterator{kept.rbegin()}, std::move_iterator{kept.rend()});
+}
+
 std::string_view path_variable(const std::vector<std::string>& env) {
     for (const std::string_view entry : env)
         if (entry.starts_with("PATH="))
@@ -346,12 +369,13 @@ std::string_view path_variable(const std::vector<std::string>& env) {
 
 Result<ProcessPlan> make_process_plan(const oci::Process& process, const std::optional<oci::Seccomp>& seccomp) {
     ProcessPlan plan{process, {}, seccomp, {}, {}, false};
+    drop_overridden(plan.process.env);
     const std::string& program = process.args.front();
     if (program.find('/') != std::string::npos) {
         plan.candidates.push_back(program);
         return plan;
     }
-    std::string_view rest = path_variable(process.env);
+    std::string_view rest = path_variable(plan.process.env);
     while (true) {
         const auto colon = rest.find(':');
         const auto folder = rest.substr(0, colon);

@@ -85,6 +85,8 @@ struct IdMap {
 };
 
 /// A piece of the host's tree, cloned by the parent. Its kind (file or folder) decides what is made at `destination`.
+/// With `inside`, of the rootfs as the steps before have left it, cloned by the child: what is a path in the rootfs for
+/// the host leads nowhere else.
 struct BindMount {
     std::string host_source{};
     std::string destination{};
@@ -92,6 +94,7 @@ struct BindMount {
     MountAttributes attributes{};
     std::optional<IdMap> id_map{};
     bool optional{false}; // where the rootfs has no place for it, the container does without
+    std::string inside{};
 };
 
 /// A check: systemd-machined takes whatever is at `path` in the container for that container's own bus. With the host's

@@ -129,7 +129,8 @@ std::chrono::milliseconds time_for(const oci::Hooks& hooks) {
     return std::min<std::chrono::seconds>(sum, as_long_as_it_takes);
 }
 
-std::vector<PreparedHook> prepare_hooks(const std::vector<oci::Hook>& hooks) {
+std::vector<PreparedHook> prepare_hooks(const std::vector<oci::Hook>& hooks,
+                                        const std::vector<std::string>& inherited) {
     std::vector<PreparedHook> result;
     const auto mutable_text = [](const std::string& text) { return const_cast<char*>(text.c_str()); };
     for (const oci::Hook& hook : hooks) {
@@ -139,7 +140,7 @@ std::vector<PreparedHook> prepare_hooks(const std::vector<oci::Hook>& hooks) {
             prepared.argv.push_back(mutable_text(arg));
         if (hook.args.empty())
             prepared.argv.push_back(mutable_text(hook.path));
-        for (const std::string& entry : hook.env)
+        for (const std::string& entry : hook.env.empty() ? inherited : hook.env)
             prepared.envp.push_back(mutable_text(entry));
         prepared.argv.push_back(nullptr);
         prepared.envp.push_back(nullptr);

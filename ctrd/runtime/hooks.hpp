@@ -43,7 +43,9 @@ struct PreparedHook {
     std::vector<char*> envp{};
     int timeout_ms{-1};
 };
-std::vector<PreparedHook> prepare_hooks(const std::vector<oci::Hook>& hooks);
+/// One that has no environment of its own gets `inherited`.
+std::vector<PreparedHook> prepare_hooks(const std::vector<oci::Hook>& hooks,
+                                        const std::vector<std::string>& inherited = {});
 
 /// `state_fd`: a file with the state. 0, an errno, or minus the hook's wait status; ETIMEDOUT when it took too long.
 int run_prepared_hook(const PreparedHook& hook, int state_fd) noexcept;

@@ -292,6 +292,22 @@ void find_program(const ChildContext& context) noexcept {
         give_up(context, Stage::exec_failed, 0, remembered);
 }
 
+[[noreturn]] void end_by(int number) { ::_exit(128 + number); }
+
+/// The first process of a pid namespace hears only what it catches. One that was created and never started can be ended
+/// by a plain signal all the same; the payload is born with none caught or pending for it.
+void hear_signals(bool on) noexcept {
+    sigset_t ending;
+    ::sigemptyset(&ending);
+    struct sigaction action {};
+    action.sa_handler = on ? end_by : SIG_DFL;
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) {
+        ::sigaction(number, &action, nullptr);
+        ::sigaddset(&ending, number);
+    }
+    ::sigprocmask(on ? SIG_UNBLOCK : SIG_BLOCK, &ending, nullptr);
+}
+
 /// `create` stops here until `start` connects; from then on we report over its connection.
 int wait_for_start(ChildContext& context) noexcept {
     if (context.start_socket < 0)
@@ -299,7 +315,9 @@ int wait_for_start(ChildContext& context) noexcept {
     if (!report(context, Stage::waiting, 0, 0))
         ::_exit(1);
     ::close(context.sync);
+    hear_signals(true);
     context.sync = ::accept4(context.start_socket, nullptr, nullptr, SOCK_CLOEXEC);
+    hear_signals(false);
     if (context.sync < 0)
         ::_exit(1);
     return 0;

@@ -66,6 +66,8 @@ struct Open {
         return Source{};
     }
     Result<Source> operator()(const plan::BindMount& step) const {
+        if (!step.inside.empty())
+            return Source{};
         auto source = clone_tree(step.host_source, step.recursive, step.attributes);
         if (!source && step.optional)
             return Source{};
@@ -156,7 +158,8 @@ Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup) {
         result.sources.push_back(TRY(std::visit(Open{cgroup, namespaces}, step)));
     result.process = TRY(prepare_process(plan.process));
     result.container_hooks = prepare_hooks(plan.hooks.create_container);
-    result.start_hooks = prepare_hooks(plan.hooks.start_container);
+    // They are the payload's kind: their programs come out of the image, and so may what they are told.
+    result.start_hooks = prepare_hooks(plan.hooks.start_container, plan.process.process.env);
     for (const plan::Step& step : plan.steps)
         if (const auto* pivot = std::get_if<plan::PivotRoot>(&step); pivot != nullptr && pivot->chroot_only)
             result.kernel_mounts = TRY(kernel_mounts());

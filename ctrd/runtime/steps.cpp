@@ -107,6 +107,30 @@ bool has_mode(const std::vector<plan::FsOption>& options) noexcept {
     return false;
 }
 
+constexpr int no_mode = -1;
+
+/// A tmpfs that is not told its mode gets that of the folder that it hides, as with runc and crun.
+int mode_to_inherit(const ChildContext& context, const plan::MountFs& step) noexcept {
+    if (step.type != "tmpfs" || step.copy_up || has_mode(step.options))
+        return no_mode;
+    const int hidden = open_existing(context, step.destination.c_str());
+    struct stat st {};
+    const bool found = hidden >= 0 && ::fstat(hidden, &st) == 0 && S_ISDIR(st.st_mode);
+    if (hidden >= 0)
+        ::close(hidden);
+    return found ? static_cast<int>(st.st_mode & 07777) : no_mode;
+}
+
+int set_mode(int tree, int mode) noexcept {
+    if (mode == no_mode)
+        return 0;
+    const int folder = ::openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int err = folder < 0 || ::fchmod(folder, static_cast<mode_t>(mode)) < 0 ? errno : 0;
+    if (folder >= 0)
+        ::close(folder);
+    return err;
+}
+
 bool is_absent(int err) noexcept { return err == ENOENT || err == ENOTDIR; }
 
 void forget_node_folder(ChildContext& context) noexcept {
@@ -152,9 +176,14 @@ struct Apply {
     }
 
     int operator()(const plan::MountFs& step) const noexcept {
+        const int mode = mode_to_inherit(context, step);
         const int tree = make_fs(step.type.c_str(), step.source.c_str(), step.options, step.attributes);
         if (tree < 0)
             return errno;
+        if (const int err = set_mode(tree, mode); err != 0) {
+            ::close(tree);
+            return err;
+        }
         const int target = mount_point(context, step.destination.c_str(), true);
         if (target >= 0 && step.copy_up)
             if (const int err = copy_up(target, tree, !has_mode(step.options)); err != 0) {
@@ -175,6 +204,8 @@ struct Apply {
     }
 
     int operator()(const plan::BindMount& step) const noexcept {
+        if (!step.inside.empty())
+            return bind_from_inside(step);
         const int err =
             attach_at(context, take_tree(source, step.host_source.c_str(), step.recursive, &step.attributes),
                       step.destination.c_str(), source.is_folder);
@@ -302,6 +333,18 @@ struct Apply {
     }
 
 private:
+    int bind_from_inside(const plan::BindMount& step) const noexcept {
+        const int found = open_existing(context, step.inside.c_str());
+        struct stat st {};
+        if (found < 0 || ::fstat(found, &st) < 0)
+            return errno;
+        int tree = clone_mount(found, step.recursive);
+        ::close(found);
+        if (tree >= 0 && set_mount_attributes(tree, step.attributes) < 0)
+            return errno;
+        return attach_at(context, tree, step.destination.c_str(), S_ISDIR(st.st_mode));
+    }
+
     int attach_root(const char* place) const noexcept {
         const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
         return ::move_mount(context.root, "", AT_FDCWD, place, flags) < 0 ? errno : 0;

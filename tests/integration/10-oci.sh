@@ -46,6 +46,8 @@ see "no_new_privs is set where the configuration says so" "1" 'grep NoNewPrivs /
     '.process.noNewPrivileges = true'
 see "the environment is the configuration's, HOME of the image's /etc/passwd, and nothing else" "A=b HOME=/root PATH=/bin" '/bin/busybox env | grep -v -e ^PWD -e ^SHLVL | sort | xargs' \
     '.process.env = ["PATH=/bin", "A=b"]'
+see "of a variable that is given twice the last counts, and an empty HOME is none" "A=2 HOME=/root PATH=/bin" \
+    '/bin/busybox env | grep -v -e ^PWD -e ^SHLVL | sort | xargs' '.process.env = ["PATH=/x", "A=1", "HOME=", "A=2", "PATH=/bin"]'
 see "the working directory is made where it is missing" "/made/here" 'pwd' '.process.cwd = "/made/here" | .root.readonly = false'
 profile='.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
     "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]} | .root.readonly = false'
@@ -60,9 +62,24 @@ see "a bind mount shows the host's folder, read-only where it says so" "here rea
     ".mounts += [{\"destination\": \"/data\", \"type\": \"bind\", \"source\": \"$PWD/data\", \"options\": [\"bind\", \"ro\"]}] | .root.readonly = false"
 see "a single file can be bound" "here" 'cat /a/file' \
     ".mounts += [{\"destination\": \"/a/file\", \"type\": \"bind\", \"source\": \"$PWD/data/file\", \"options\": [\"bind\"]}] | .root.readonly = false"
+mkdir -p tree/srv tree/final && ln -s $PWD/data tree/srv/out
+see "a source in the rootfs is what earlier mounts have made of it" "here" 'cat /final/file' \
+    ".mounts += [{\"destination\": \"/srv\", \"type\": \"bind\", \"source\": \"$PWD/data\", \"options\": [\"rbind\"]},
+    {\"destination\": \"/final\", \"type\": \"bind\", \"source\": \"$PWD/changed/rootfs/srv\", \"options\": [\"rbind\", \"ro\"]}] | .root.readonly = false"
+check_contains "[bind_from_inside: open_existing] and a link in it leads nowhere else" "srv/out' on '/final': No such file" \
+    "$(shell true ".mounts += [{\"destination\": \"/final\", \"type\": \"bind\", \"source\": \"$PWD/changed/rootfs/srv/out\", \"options\": [\"rbind\"]}]" 2>&1)"
 see "a tmpfs has its size and mode" "drwx--x--x 64" \
     'echo $(ls -ld /t | cut -c1-10) $(df -k /t | tail -1 | xargs | cut -d" " -f2)' \
     '.mounts += [{"destination": "/t", "type": "tmpfs", "source": "t", "options": ["mode=711", "size=64k"]}] | .root.readonly = false'
+mkdir -m 2751 tree/moded
+see "a tmpfs that is not told its mode has that of the folder that it hides, or else its own" "drwxr-s--x drwxrwxrwt" \
+    'echo $(ls -ld /moded | cut -c1-10) $(ls -ld /not-there-yet | cut -c1-10)' \
+    '.mounts += [{"destination": "/moded", "type": "tmpfs", "source": "t"}, {"destination": "/not-there-yet", "type": "tmpfs", "source": "t"}]
+    | .root.readonly = false'
+see "a read-only tmpfs is one mount, with what was mounted in it" "1 ro, refused here" \
+    'echo $(grep -c " /t " /proc/self/mountinfo) $(grep " /t " /proc/self/mountinfo | cut -d" " -f6 | cut -c1-3) $(touch /t/x 2> /dev/null || echo refused) $(cat /t/in/file)' \
+    ".mounts += [{\"destination\": \"/t\", \"type\": \"tmpfs\", \"source\": \"t\", \"options\": [\"ro\"]},
+    {\"destination\": \"/t/in\", \"type\": \"bind\", \"source\": \"$PWD/data\", \"options\": [\"bind\"]}] | .root.readonly = false"
 see "mount flags are the configuration's" "nosuid,nodev,noexec" \
     'grep " /t " /proc/self/mountinfo | cut -d" " -f6 | cut -d, -f2-4' \
     '.mounts += [{"destination": "/t", "type": "tmpfs", "source": "t", "options": ["nosuid", "nodev", "noexec"]}] | .root.readonly = false'

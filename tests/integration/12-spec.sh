@@ -96,6 +96,10 @@ with ".hooks = $(kind createContainer /bin/sh -c "mount -t tmpfs hooked $PWD/tre
 mkdir -p tree/mnt
 check_equal "what a createContainer hook mounts into the rootfs is there" by-hook "$(ctr-oci run --bundle changed t 2>&1)"
 
+with ".hooks = $(kind startContainer /bin/sh -c 'echo $MARK > /mark' | jq -c 'del(.startContainer[0].env)') | .root.readonly = false | .process.env += [\"MARK=payload's\"] | .process.args = [\"/bin/cat\", \"/mark\"]"
+check_equal "a startContainer hook without an environment has the payload's" "payload's" "$(ctr-oci run --bundle changed t 2>&1)"
+with ".hooks = $(kind startContainer /bin/sh -c 'echo $MARK > /mark' | jq -c '.startContainer[0].env = ["MARK=own"]') | .root.readonly = false | .process.env += [\"MARK=payload's\"] | .process.args = [\"/bin/cat\", \"/mark\"]"
+check_equal "one that has its own has no other" "own" "$(ctr-oci run --bundle changed t 2>&1)"
 see "a hook's umask is not ours" "-rw-r--r--" 'ls -l /by-hook | cut -c1-10' \
     ".hooks = $(kind createContainer /bin/sh -c "echo x > $PWD/tree/by-hook")"
 refuse "a hook is not shown to who owns its user namespace and shares its pids" "hooks.createContainer can't run" \

@@ -274,6 +274,17 @@ check "create --pidfd-socket" ctr-oci create --bundle bundle --pidfd-socket pidf
 wait $!
 check_equal "sends a pidfd of the first process" "$(cat pid)" "$(tail -1 received)"
 ctr-oci delete --force f
+is_stopped() { [ "$(ctr-oci state "$1" | jq -r .status)" = stopped ]; }
+for signal in TERM INT HUP QUIT; do
+    ctr-oci create --bundle bundle f
+    ctr-oci kill f $signal
+    check "a created container is ended by SIG$signal" wait_for 60 is_stopped f
+    ctr-oci delete --force f
+done
+make '.process.args = ["/bin/sh", "-c", "trap \"exit 7\" TERM; grep -E \"^Sig(Cgt|Blk|Ign)\" /proc/$$/status; exit 0"]'
+check_equal "what it caught meanwhile is not caught any more" "$(ctr-oci run --bundle bundle f)" \
+    "$(ctr-oci create --bundle bundle f > created-out && ctr-oci start f && wait_for 60 is_stopped f && cat created-out; ctr-oci delete f)"
+make '.process.args = ["/bin/true"]'
 ctr-oci --log log.json --log-format json run --bundle nonesuch f > /dev/null 2>&1
 check_contains "an error is in the log, as JSON" "bundle 'nonesuch': No such file or directory" "$(jq -r 'select(.level == "error").msg' log.json)"
 ctr-oci --log log.json --log-format json create --nonesuch f > /dev/null 2>&1

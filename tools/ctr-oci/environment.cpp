@@ -56,7 +56,8 @@ std::string home_of(std::string_view passwd, std::uint32_t uid) {
 
 void add_home(oci::Process& process, const std::string& root) {
     const auto is_home = [](const std::string& entry) { return entry.starts_with("HOME="); };
-    if (std::ranges::any_of(process.env, is_home))
+    const auto last = std::find_if(process.env.rbegin(), process.env.rend(), is_home);
+    if (last != process.env.rend() && *last != "HOME=")
         return;
     const UniqueFd folder{::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (!folder)

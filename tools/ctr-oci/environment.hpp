@@ -6,8 +6,8 @@
 
 namespace ctrd::ctr_oci {
 
-/// HOME, where the configuration does not set it: Docker and containerd count on the runtime for that. `root` is looked
-/// into as the hostile folder that it is.
+/// HOME, where the configuration does not set it, or to nothing: Docker and containerd count on the runtime for that.
+/// `root` is looked into as the hostile folder that it is.
 void add_home(oci::Process& process, const std::string& root);
 
 /// The home of `uid` in the text of an /etc/passwd; "/" if there is none.

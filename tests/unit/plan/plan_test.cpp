@@ -119,7 +119,37 @@ TEST_CASE("a tmpfs that is to be read-only turns so only after mounts inside it"
     REQUIRE(plan.has_value());
     const auto mounts = steps_of<plan::MountFs>(*plan);
     CHECK((mounts.at(0).attributes.set & MOUNT_ATTR_RDONLY) == 0);
-    CHECK(steps_of<plan::ReadonlyPath>(*plan).at(0).path == "/dev");
+    REQUIRE(steps_of<plan::Remount>(*plan).size() == 1);
+    CHECK(steps_of<plan::Remount>(*plan).at(0).destination == "/dev");
+    CHECK(steps_of<plan::Remount>(*plan).at(0).attributes.set == MOUNT_ATTR_RDONLY);
+    CHECK(position_of<plan::MakeDevice>(*plan) < position_of<plan::Remount>(*plan));
+}
+
+TEST_CASE("a source in the rootfs is looked for there, after the mounts before it", "[plan]") {
+    auto spec = minimal();
+    const std::string root = spec.root_path.starts_with('/') ? spec.root_path : "/bundle/" + spec.root_path;
+    const auto inside = [&](const std::string& source) {
+        spec.mounts = {{"/data", "bind", source, {"rbind"}}};
+        return steps_of<plan::BindMount>(*plan_of(spec)).at(0).inside;
+    };
+    CHECK(inside(root + "/srv/x") == "/srv/x");
+    CHECK(inside(root + "x/srv").empty());
+    CHECK(inside(root + "/../srv").empty());
+    CHECK(inside(root + "/srv/..").empty());
+    CHECK(inside(root).empty());
+    CHECK(inside("/srv").empty());
+    spec.root_path = "/";
+    CHECK(inside("/srv").empty());
+}
+
+TEST_CASE("of a variable that is given twice the last counts", "[plan]") {
+    auto spec = minimal();
+    spec.process->env = {"A=1", "PATH=/wrong", "B=2", "A=3", "PATH=/bin"};
+    spec.process->args = {"sh"};
+    const auto plan = plan_of(spec);
+    REQUIRE(plan.has_value());
+    CHECK(plan->process.process.env == std::vector<std::string>{"B=2", "A=3", "PATH=/bin"});
+    CHECK(plan->process.candidates == std::vector<std::string>{"/bin/sh"});
 }
 
 TEST_CASE("a bind mount is a slave of the host's unless rootfs and mount both ask for sharing", "[plan]") {
