@@ -4,6 +4,7 @@
 
 #include "ctrd/bus/authority.hpp"
 #include "ctrd/bus/exec.hpp"
+#include "ctrd/bus/holds.hpp"
 #include "ctrd/bus/registry.hpp"
 #include "ctrd/bus/waits.hpp"
 #include "machined-plugin/units.hpp"
@@ -26,6 +27,7 @@ public:
     // actions_live.cpp: what changes or shows a running one. They read their other arguments from the call.
     int pause(sd_bus_message* call, const std::string& name);
     int resume(sd_bus_message* call, const std::string& name);
+    int hold(sd_bus_message* call, const std::string& name);
     int wait(sd_bus_message* call, const std::string& name);
     int set_properties(sd_bus_message* call, const std::string& name);
     int stats(sd_bus_message* call, const std::string& name);
@@ -46,11 +48,14 @@ public:
     int remove(sd_bus_message* call, const std::string& name);
 
     /// The registry has told of a change.
-    void changed(const Container& container) { waits_.changed(container); }
+    void changed(const Container& container);
+    /// What a ctrd that has been killed held goes on.
+    void recover_holds();
 
     [[nodiscard]] const Registry& registry() const { return registry_; }
 
 private:
+    void thaw_held(const std::string& name);
     void set_frozen(sd_bus_message* call, const std::string& name, bool frozen);
     int copy(sd_bus_message* call, const std::string& name, bool in);
     void run_helper(sd_bus_message* call, const CallerRef& caller, const std::string& name, const Job& job);
@@ -63,6 +68,7 @@ private:
     Executions& executions_;
     Callers& callers_;
     Waits waits_;
+    Holds holds_{[this](const std::string& name) { thaw_held(name); }};
 };
 
 int reply_not_running(sd_bus_message* call, const std::string& name);

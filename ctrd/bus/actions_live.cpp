@@ -73,6 +73,7 @@ int Actions::pause(sd_bus_message* call, const std::string& name) {
     if (registry_.find(name) == nullptr)
         return reply_no_such_container(call, name);
     return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
+        holds_.forget(name); // whoever held it: it stays so now
         set_frozen(message, name, true);
     });
 }
@@ -81,8 +82,47 @@ int Actions::resume(sd_bus_message* call, const std::string& name) {
     if (registry_.find(name) == nullptr)
         return reply_no_such_container(call, name);
     return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
+        holds_.forget(name);
         set_frozen(message, name, false);
     });
+}
+
+int Actions::hold(sd_bus_message* call, const std::string& name) {
+    if (registry_.find(name) == nullptr)
+        return reply_no_such_container(call, name);
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef& caller) {
+        const systemd::UnitFacts unit = registry_.unit(name);
+        if (is_up(unit) && unit.freezer == "frozen" && !holds_.held(name)) {
+            reply_done(message); // paused for good: it does not go on for our sake
+            return;
+        }
+        if (auto added = is_up(unit) ? holds_.add(name, caller) : Result<void>{}; !added) {
+            reply_error(message, error_name::failed, added.error());
+            return;
+        }
+        set_frozen(message, name, true);
+    });
+}
+
+void Actions::thaw_held(const std::string& name) {
+    units_.thaw(name, [name](const Result<void>& done) {
+        if (!done)
+            log_warning(done.error());
+    });
+}
+
+void Actions::changed(const Container& container) {
+    waits_.changed(container);
+    if (!is_up(container.unit))
+        holds_.forget(container.name);
+}
+
+void Actions::recover_holds() {
+    for (const std::string& name : held_before()) {
+        if (is_up(registry_.unit(name)))
+            thaw_held(name);
+        forget_held_before(name);
+    }
 }
 
 int Actions::wait(sd_bus_message* call, const std::string& name) { return waits_.add(call, name); }

@@ -222,6 +222,7 @@ void Daemon::on_units_loaded(Result<void> loaded) {
         return;
     }
     fault_point("ctrd-named");
+    actions_.recover_holds();
     for (const auto& name : find_leftovers())
         if (registry_.find(name) == nullptr)
             remove_leftovers(name);

@@ -63,6 +63,7 @@ METHODS = {
     "Start": ("StartContainer", "manage-containers", "", (), ()),
     "Restart": ("RestartContainer", "manage-containers", "", (), ()),
     "Pause": ("PauseContainer", "manage-containers", "", (), ()),
+    "Hold": ("HoldContainer", "manage-containers", "", (), ()),
     "Resume": ("ResumeContainer", "manage-containers", "", (), ()),
     "Exec": ("Exec", "exec", "asa{sv}hhh", (["/bin/true"], {}, 0, 1, 2), (NULL, NULL, NULL)),
     "SetProperties": ("SetContainerProperties", "set-properties", "ba{sv}", (1, {"TasksMax": ("t", 500)}), ()),

@@ -89,6 +89,23 @@ check_equal "its history says why" "a reason me" "$(ctrctl image history --json 
 check_equal "and what it runs is what the image ran" "/bin/sh -c" "$(ctrctl image inspect host.example/kept:1 | jq -r '.config.entrypoint | join(" ")')"
 check "again, while it stands still" ctrctl commit --pause keep host.example/kept:2
 check_equal "it goes on afterwards" active "$(inside 'echo active')"
+inside 'dd if=/dev/urandom of=/large bs=1M count=200 2> /dev/null'
+state_of_keep() { [ "$(ctrctl show --value -p State keep)" = "$1" ]; }
+for victim in ctrctl 'ctrctl and ctrd'; do
+    ctrctl commit --pause keep host.example/killed:1 > /dev/null 2>&1 &
+    commit=$!
+    check "it stands still while it is read ($victim)" wait_for 60 state_of_keep paused
+    kill -KILL $commit
+    [ "$victim" = ctrctl ] || kill -KILL "$(systemctl show --value -p MainPID ctrd)"
+    wait $commit 2> /dev/null
+    check "who kills that lets it go on ($victim)" wait_for 60 state_of_keep running
+    check_equal "and nothing remembers it ($victim)" "" "$(find /run/ctrd/run -name '*.held')"
+done
+ctrctl pause keep
+check "one that is paused" ctrctl commit --pause keep host.example/kept:5
+check "stays so" state_of_keep paused
+ctrctl resume keep
+inside 'rm /large'
 ctrctl image save host.example/kept:1 > kept.tar
 check "podman takes it" pod load -i kept.tar
 check_status "what is forgotten can't be kept" 1 ctrctl commit forget host.example/kept:3

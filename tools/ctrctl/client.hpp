@@ -98,7 +98,7 @@ public:
 
     Outcome<std::vector<Row>> list();
     Outcome<Details> details(const std::string& name);
-    /// StartContainer, StopContainer, RestartContainer, PauseContainer, ResumeContainer, GetContainer.
+    /// StartContainer, StopContainer, RestartContainer, PauseContainer, ResumeContainer, HoldContainer, GetContainer.
     Outcome<void> on_container(const char* method, const std::string& name);
     Outcome<void> kill(const std::string& name, const std::string& whom, int signal);
 

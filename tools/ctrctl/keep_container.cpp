@@ -11,37 +11,19 @@
 namespace ctrd::ctl {
 namespace {
 
-/// A container that stands still while it is read, unless it did already.
-class Paused {
-public:
-    static Outcome<Paused> pause(const std::string& name, bool ask) {
-        auto client = Client::connect(ask);
-        if (!client)
-            return std::unexpected{std::move(client).error()};
-        const auto details = client->details(name);
-        if (!details)
-            return std::unexpected{details.error()};
-        if (details->leader == 0 || details->state == "paused")
-            return Paused{std::nullopt, name};
-        if (auto paused = client->on_container("PauseContainer", name); !paused)
-            return std::unexpected{std::move(paused).error()};
-        return Paused{std::move(*client), name};
-    }
-    Paused(Paused&& other) noexcept
-        : client_{std::exchange(other.client_, std::nullopt)}, name_{std::move(other.name_)} {}
-    Paused& operator=(Paused&&) = delete;
-    ~Paused() {
-        if (!client_)
-            return;
-        if (const auto resumed = client_->on_container("ResumeContainer", name_); !resumed)
-            report(resumed.error());
-    }
-
-private:
-    Paused(std::optional<Client> client, std::string name) : client_{std::move(client)}, name_{std::move(name)} {}
-    std::optional<Client> client_;
-    std::string name_;
-};
+/// A connection for as long as which the container stands still, unless it did already: whatever ends us lets it go on.
+Outcome<Client> hold(const std::string& name, bool ask) {
+    auto client = Client::connect(ask);
+    if (!client)
+        return std::unexpected{std::move(client).error()};
+    const auto details = client->details(name);
+    if (!details)
+        return std::unexpected{details.error()};
+    if (details->leader != 0)
+        if (auto held = client->on_container("HoldContainer", name); !held)
+            return std::unexpected{std::move(held).error()};
+    return std::move(*client);
+}
 
 } // namespace
 
@@ -69,12 +51,12 @@ int commit(const CommitOptions& options) {
     request.message = options.message;
     const Json json = json_of(options.json);
     auto tags = [&]() -> Outcome<std::vector<image::Tag>> {
-        std::optional<Paused> paused;
+        std::optional<Client> held;
         if (options.pause) {
-            auto standing = Paused::pause(options.name, !options.no_ask_password);
+            auto standing = hold(options.name, !options.no_ask_password);
             if (!standing)
                 return std::unexpected{std::move(standing).error()};
-            paused.emplace(std::move(*standing));
+            held.emplace(std::move(*standing));
         }
         const int given[] = {changes->upper.get()};
         auto made = run_image_worker(request, *store, given, {});
