@@ -119,6 +119,42 @@ check_equal "takes what they have left, and nothing else" "$before" "$(contents)
 check "and what was removed half is loaded again" images load large.tar
 check "whole" images verify
 
+# --- read from a pipe -------------------------------------------------------------------------------------------------
+contents_now=$(contents)
+check_status "an archive whose reader is cut in the middle is refused" 1 sh -c "head -c 9000000 large.tar | ctrctl image load --store store - host.example/cut:1"
+check_contains "and the message says so" "damaged" "$output"
+check_status "one that is compressed as a whole, too" 1 sh -c "gzip -1 < large.tar | head -c 9000000 | ctrctl image load --store store - host.example/cut:1"
+check_contains "and the message says so" "ends too early" "$output"
+mkfifo slow
+{ head -c 9000000 large.tar; sleep 3133337; } > slow &
+writer=$!
+ctrctl image load --store store - host.example/cut:1 < slow > /dev/null 2> cut.log &
+reader=$!
+check "one that comes no further" wait_for 60 sh -c 'test "$(stat -c %s store/tmp/*/archive 2> /dev/null)" -ge 8000000'
+kill -INT $reader
+wait $reader
+check_equal "is ended by ^C" 130 $?
+kill "$(pgrep -P $writer)"
+wait $writer 2> /dev/null
+check_equal "nothing of them is left" "$contents_now" "$(contents)"
+
+# --- damaged ----------------------------------------------------------------------------------------------------------
+images import a/l.tar host.example/gone:1 --command /bin/gone > /dev/null
+images rm host.example/gone:1 # there is something for prune to take
+for what in digest config; do
+    blob=store/blobs/$(images inspect host.example/oci:1 | jq -r "if \"$what\" == \"digest\" then .digest else .config.digest end" | tr : /)
+    mv "$blob" aside && echo '{"schemaVersion": 2, "damaged": ' > "$blob"
+    contents_now=$(contents)
+    check_status "while an image is damaged prune removes nothing ($what)" 1 images prune
+    check_contains "and says what to do" "'ctrctl image verify' says what is damaged" "$output"
+    check_equal "nor does it" "$contents_now" "$(contents)"
+    check_status "which verify finds" 1 images verify
+    check_contains "by its name" host.example/oci:1 "$output"
+    check "an image that is whole runs on its way" images inspect host.example/web:1
+    mv aside "$blob"
+    check "whole again" images verify
+done
+
 # --- out --------------------------------------------------------------------------------------------------------------
 check "a name goes" images rm host.example/large:1
 check "and what it alone led to goes with prune" images prune

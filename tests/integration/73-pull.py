@@ -4,7 +4,9 @@ are told, and what is left when it is cut, cancelled or killed."""
 import json
 import os
 import pathlib
+import pwd
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -19,6 +21,8 @@ CONF, POLICY = HERE / "registries.conf", HERE / "policy.json"
 os.environ["REGISTRY_AUTH_FILE"] = str(AUTH)
 os.environ["CONTAINERS_REGISTRIES_CONF"] = str(CONF)
 os.environ["HOME"] = str(HERE)
+subprocess.run(["systemd-sysusers", "ctrd.conf"], check=True)  # as an installed package has it
+FETCHER = str(pwd.getpwnam("ctrd-fetch").pw_uid)
 CYCLES = int(os.environ.get("CTRD_TEST_CYCLES", "10"))
 
 
@@ -272,6 +276,31 @@ def helpers_of(process):
     return names
 
 
+def by_the_fetcher(folder, script):
+    """What a program that took the fetcher over could do to files: its mounts, its root, its user, its rights."""
+    return subprocess.run(["nsenter", "--target", folder.name, "--mount", "--root", "--", "/usr/bin/setpriv", "--reuid", FETCHER,
+                           "--regid", FETCHER, "--clear-groups", "--bounding-set=-all", "--no-new-privs", "/usr/bin/sh", "-c", script],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60).stdout
+
+
+def its_user(folder, fetch):
+    """The user that the package makes, and what it comes to."""
+    report(fetch["Uid"].split() == [FETCHER] * 4 and not fetch["Groups"].strip(), "it is ctrd-fetch, in no group",
+           [fetch["Uid"], fetch["Groups"]])
+    kinds = {re.sub(r"[0-9]+", "", os.readlink(fd)) for fd in (folder / "fd").iterdir()} - {"/dev/null"}
+    report(kinds <= {"socket:[]", "pipe:[]", "anon_inode:[eventpoll]", "anon_inode:[eventfd]", "/memfd:settings (deleted)"},
+           "and has sockets, pipes and what it was told", kinds)
+    said = by_the_fetcher(folder, """
+        exec 2>&- # no /dev/null is there
+        for place in / /tmp /var /var/lib/ctrd /usr /etc /dev/shm /run; do touch $place/made && echo "WROTE $place"; done
+        for file in /etc/shadow /etc/ssl/private/* /root/.profile /var/lib/ctrd/lock /proc/1/environ /dev/mem; do
+            test -r $file && echo "READ $file"; done
+        for socket in /run/dbus/system_bus_socket /run/systemd/private /run/systemd/journal/stdout; do
+            test -e $socket && echo "REACHED $socket"; done
+        test -r /etc/resolv.conf && test -d /etc/ssl/certs && echo "reached what it needs" """)
+    report(said == "reached what it needs\n", "it writes nowhere, reads no secret and reaches no service of the host", said)
+
+
 def confined(proxy):
     """What the two processes are, while a registry says nothing."""
     proxy.stop_at = 1
@@ -289,6 +318,7 @@ def confined(proxy):
         str(path.relative_to(folder / "root")) for path in (folder / "root/etc").iterdir()}
     report("var" not in seen and "etc/shadow" not in seen and "root" not in seen,
            "and sees neither the store nor /etc/shadow", seen)
+    its_user(folder, fetch)
     _, image = helpers["ctr-image"]
     network = [os.readlink(f"/proc/{where}/ns/net") for where in ("self", helpers["ctr-image"][0].name)]
     report(network[0] != network[1] and image["Seccomp"] == "2", "who unpacks has no network", network)
