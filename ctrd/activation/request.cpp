@@ -79,6 +79,9 @@ void decode(BindRequest& request, const seccomp_data& data) {
     const std::size_t size = std::min<std::size_t>(arguments->length, sizeof address);
     if (!read_memory(request.thread, arguments->address, &address, size))
         return;
+    // The kernel takes an all-zero family for IPv4, where the address is zero as well.
+    if (address.any.sa_family == AF_UNSPEC && size >= sizeof address.four && address.four.sin_addr.s_addr == INADDR_ANY)
+        address.any.sa_family = AF_INET;
     const bool is_ip = address.any.sa_family == AF_INET || address.any.sa_family == AF_INET6;
     if (is_ip && size >= sizeof address.four) {
         static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
