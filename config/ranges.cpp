@@ -26,7 +26,10 @@ SocketSpec member_of(const SocketSpec& range, unsigned first, unsigned i) {
 } // namespace
 
 Result<ListenRange> parse_listen_range(std::string_view text) {
-    const std::size_t dash = text.starts_with('/') || text.starts_with('@') ? std::string_view::npos : text.rfind('-');
+    const std::size_t colon = text.rfind(':'); // names have dashes, too
+    const std::size_t dash = text.starts_with('/') || text.starts_with('@')
+                                 ? std::string_view::npos
+                                 : text.find('-', colon == std::string_view::npos ? 0 : colon);
     if (dash == std::string_view::npos)
         return ListenRange{TRY(parse_listen(text)), 0};
     ListenRange range{TRY(parse_listen(text.substr(0, dash))), 0};

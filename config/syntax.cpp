@@ -221,6 +221,11 @@ Result<std::string> check_tasks_max(std::string_view text) {
         bad_input(fmt::format("'{}' is not a number of tasks", text), "write a number, \"10%\" or \"infinity\""));
 }
 
+/// "localhost" and "web.localhost" are this machine's loopback without a question to anybody, RFC 6761 says.
+bool is_localhost(std::string_view host) {
+    return host == "localhost" || (host.ends_with(".localhost") && is_hostname(host));
+}
+
 Result<ListenAddress> parse_listen(std::string_view text) {
     if (text.starts_with('/'))
         return listen_path(text);
@@ -241,6 +246,8 @@ Result<ListenAddress> parse_listen(std::string_view text) {
     address.kind = brackets ? ListenAddress::Kind::ipv6 : ListenAddress::Kind::ipv4;
     if (brackets)
         host = host.substr(1, host.size() - 2);
+    else if (is_localhost(host))
+        host = "127.0.0.1";
     const auto shortest = canonical(brackets ? AF_INET6 : AF_INET, host);
     if (!shortest)
         return bad_address(text, fmt::format("'{}' is not an {} address", host, brackets ? "IPv6" : "IPv4"));

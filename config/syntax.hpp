@@ -34,7 +34,7 @@ struct ListenAddress {
     [[nodiscard]] bool wildcard() const { return kind == Kind::port || host == "0.0.0.0" || host == "::"; }
     [[nodiscard]] bool loopback() const { return host == "::1" || host.starts_with("127."); }
 };
-/// "8080", "0.0.0.0:8080", "[::]:8080" or "/run/x.sock".
+/// "8080", "0.0.0.0:8080", "[::]:8080", "web.localhost:8080" (which is 127.0.0.1) or "/run/x.sock".
 Result<ListenAddress> parse_listen(std::string_view text);
 
 /// Permissions as SocketMode= takes them: "0660".

@@ -158,6 +158,14 @@ for number, (name, text) in enumerate(SERVERS.items()):
     stop(name)
     run("systemctl", "stop", f"ctr@{name}.socket")
 
+# --- a name without DNS
+
+declare_listening(TREE, "named", ["/usr/bin/python3", "-m", "http.server", "80"], ['listen = "named.localhost:8530"\nport = 80'])
+page = subprocess.run(["curl", "-s", "-m", "60", "http://named.localhost:8530/"], capture_output=True, text=True).stdout
+report("Directory listing" in page and state("named") == "active", "a visit to NAME.localhost starts the container", f"{page[-300:]}\n{log_of('named')[-800:]}")
+stop("named")
+run("systemctl", "stop", "ctr@named.socket")
+
 # --- UDP servers that ask where a datagram came to, and answer from there
 
 PKTINFO = COMMON + """

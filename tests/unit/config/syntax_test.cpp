@@ -1,3 +1,4 @@
+#include "config/ranges.hpp"
 #include "config/syntax.hpp"
 
 #include <catch2/catch.hpp>
@@ -52,15 +53,39 @@ TEST_CASE("an address to listen on is brought into its shortest form", "[config]
     CHECK(parse_listen("[0:0:0:0:0:0:0:1]:80")->text == "[::1]:80");
     CHECK(parse_listen("[::]:80")->wildcard());
     CHECK(parse_listen("127.0.0.1:80")->loopback());
+    CHECK(parse_listen("web.localhost:80")->text == "127.0.0.1:80");
+    CHECK(parse_listen("localhost:80")->loopback());
+    CHECK(parse_listen_range("web-1.localhost:80")->first.text == "127.0.0.1:80");
+    CHECK(parse_listen_range("web-1.localhost:80-82")->last == 82);
     CHECK(parse_listen("/run//x.sock")->text == "/run/x.sock");
     CHECK(parse_listen("/run/x.sock")->port == 0);
 }
 
 TEST_CASE("what is no address to listen on is refused", "[config]") {
-    for (const auto* bad :
-         {"",          "0",        "65536",  "080",   "+80",          " 80",       "80 ",       "localhost:80",
-          "1.2.3:80",  "1.2.3.4:", "::1:80", "[::1]", "[1.2.3.4]:80", "@abstract", "vsock:1:2", "run/x.sock",
-          "/run/../x", "/a\nb",    "/a\\",   "/a ",   "[::1%lo]:80"})
+    for (const auto* bad : {"",
+                            "0",
+                            "65536",
+                            "080",
+                            "+80",
+                            " 80",
+                            "80 ",
+                            "web:80",
+                            "a b.localhost:80",
+                            ".localhost:80",
+                            "[localhost]:80",
+                            "1.2.3:80",
+                            "1.2.3.4:",
+                            "::1:80",
+                            "[::1]",
+                            "[1.2.3.4]:80",
+                            "@abstract",
+                            "vsock:1:2",
+                            "run/x.sock",
+                            "/run/../x",
+                            "/a\nb",
+                            "/a\\",
+                            "/a ",
+                            "[::1%lo]:80"})
         CHECK_FALSE(parse_listen(bad).has_value());
     CHECK_FALSE(parse_listen("/" + std::string(107, 'a')).has_value());
     CHECK(parse_listen("/" + std::string(106, 'a')).has_value());
