@@ -34,8 +34,8 @@ def nginx(name, port, more=""):
                   f'{more}\n[[socket]]\nlisten = "127.0.0.1:{port}"\nport = 80\n')
 
 
-IDLES = {"idle": 8101, "idle1": 8111, "idle2": 8121, "idle3": 8131}
-WEBS = {"web": 8102, "web1": 8112, "web2": 8122}
+IDLES = {"idle": 8101} | {f"idle{i}": 8110 + i for i in range(7)}
+WEBS = {"web": 8102} | {f"web{i}": 8120 + i for i in range(5)}
 for name, port in IDLES.items():
     server(name, port, 'idle-timeout = "300ms"')
 for name, port in WEBS.items():
