@@ -83,6 +83,17 @@ void check_image_keys(const UnitSpec& spec, Findings& found) {
                   "a rootfs is written to; read-only = true and tmpfs mounts leave it as it is");
 }
 
+void check_private_users(const UnitSpec& spec, Findings& found) {
+    if (spec.private_users && spec.bundle)
+        found.add("private-users", "'private-users' does not go with 'bundle'",
+                  "its config.json says it: a namespace \"user\", linux.uidMappings and gidMappings");
+    for (std::size_t i = 0; i < spec.mounts.size(); ++i)
+        for (const auto& option : spec.mounts[i].options)
+            if ((option == "idmap" || option == "ridmap") && !spec.private_users)
+                found.add(fmt::format("mount.{}.options", i),
+                          fmt::format("'{}' means nothing without 'private-users'", option), "leave it out");
+}
+
 void check_command(const UnitSpec& spec, Findings& found) {
     if (spec.rootfs && spec.command.empty() && !spec.origins.contains("command"))
         found.add("rootfs", "'command' is missing: a rootfs does not say what to run",
@@ -143,9 +154,9 @@ void check_capabilities(const UnitSpec& spec, Findings& found) {
 }
 
 /// Mount words that change nothing outside the container. Propagation towards the host is not among them.
-constexpr std::array<std::string_view, 19> mount_flags{
-    "ro",  "rw",      "nosuid", "suid",    "nodev", "dev",   "noexec",      "exec",    "noatime", "relatime",
-    "rro", "rnosuid", "rnodev", "rnoexec", "bind",  "rbind", "strictatime", "private", "rprivate"};
+constexpr std::array<std::string_view, 21> mount_flags{
+    "ro",      "rw",     "nosuid",  "suid", "nodev", "dev",         "noexec",  "exec",     "noatime", "relatime", "rro",
+    "rnosuid", "rnodev", "rnoexec", "bind", "rbind", "strictatime", "private", "rprivate", "idmap",   "ridmap"};
 constexpr std::array<std::string_view, 6> tmpfs_settings{"size", "nr_inodes", "mode", "uid", "gid", "huge"};
 
 void check_mount_option(const MountSpec& mount, const std::string& key, const std::string& option, Findings& found) {
@@ -153,7 +164,7 @@ void check_mount_option(const MountSpec& mount, const std::string& key, const st
     const std::string_view word = std::string_view{option}.substr(0, equals);
     const bool tmpfs = mount.type == MountType::tmpfs;
     const bool flag = equals == std::string::npos && std::ranges::find(mount_flags, word) != mount_flags.end() &&
-                      !(tmpfs && word.ends_with("bind"));
+                      !(tmpfs && (word.ends_with("bind") || word.ends_with("idmap")));
     const bool setting = tmpfs && equals != std::string::npos &&
                          std::ranges::find(tmpfs_settings, word) != tmpfs_settings.end() &&
                          option.find(',') == std::string::npos && is_printable(option);
@@ -412,6 +423,7 @@ constexpr std::array checks{
     Check{"source", check_source},
     Check{"command", check_command},
     Check{"image", check_image_keys},
+    Check{"private users", check_private_users},
     Check{"process", check_process},
     Check{"environment", check_environment},
     Check{"capabilities", check_capabilities},

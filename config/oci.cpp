@@ -84,6 +84,7 @@ private:
     void set_environment();
     void set_capabilities();
     void set_namespaces();
+    void set_private_users();
     void set_up_systemd();
     void add_mounts();
     void set_seccomp();
@@ -212,6 +213,25 @@ void Builder::set_namespaces() {
         list.push_back({{"type", "network"}});
 }
 
+/// A range that is picked is known at a start only. A sysfs shows its network, so one of the host's network can't be
+/// mounted by who is no root there: the host's own is bound.
+void Builder::set_private_users() {
+    if (!spec_.private_users)
+        return;
+    Json& linux_object = config_["linux"];
+    linux_object["namespaces"].push_back({{"type", "user"}});
+    if (const auto& users = *spec_.private_users; !users.pick) {
+        const Json mappings{{{"containerID", 0}, {"hostID", users.first}, {"size", users.count}}};
+        linux_object["uidMappings"] = mappings;
+        linux_object["gidMappings"] = mappings;
+    }
+    if (spec_.network != Network::host)
+        return;
+    for (auto& one : config_["mounts"])
+        if (one["destination"] == "/sys")
+            one = mount("/sys", "bind", "/sys", {"rbind", "nosuid", "noexec", "nodev", "rro"});
+}
+
 /// What systemd as PID 1 needs of whoever made the container (systemd's Container Interface): a /run of its own, and
 /// its own part of the cgroup tree to divide.
 void Builder::set_up_systemd() {
@@ -328,6 +348,8 @@ void Builder::add_ctrd_key() {
         if (forgets_changes(spec_))
             image["volatile"] = true;
     }
+    if (spec_.private_users)
+        config_["ctrd"]["private_users"] = true;
     if (accepts(spec_))
         config_["ctrd"]["accept"] = true;
     if (auto standby = standby_of(spec_); !standby.is_null())
@@ -369,6 +391,7 @@ Outcome<OciResult> Builder::build() {
     set_environment();
     set_capabilities();
     set_namespaces();
+    set_private_users();
     set_up_systemd();
     add_mounts();
     set_seccomp();

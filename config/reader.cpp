@@ -42,7 +42,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 34> keys;
+    static const std::array<Key, 35> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -72,6 +72,7 @@ private:
     void environment(const Member& m);
     void read_only(const Member& m) { spec_.read_only = in_.boolean(m); }
     void network(const Member& m) { set(spec_.network, in_.choice(m, network_words)); }
+    void private_users(const Member& m);
     void no_new_privileges(const Member& m) { spec_.no_new_privileges = in_.boolean(m); }
     void capabilities(const Member& m) { spec_.capabilities = in_.strings(m); }
     void mounts(const Member& m);
@@ -120,7 +121,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 34> SpecReader::keys{{
+const std::array<SpecReader::Key, 35> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -134,6 +135,7 @@ const std::array<SpecReader::Key, 34> SpecReader::keys{{
     {"environment", &SpecReader::environment},
     {"read-only", &SpecReader::read_only},
     {"network", &SpecReader::network},
+    {"private-users", &SpecReader::private_users},
     {"no-new-privileges", &SpecReader::no_new_privileges},
     {"capabilities", &SpecReader::capabilities},
     {"seccomp", &SpecReader::seccomp},
@@ -179,6 +181,17 @@ void SpecReader::read(const Value& document) {
         note(member.key, member);
         (this->*key->handler)(member);
     }
+}
+
+void SpecReader::private_users(const Member& m) {
+    if (m.value.kind == Value::Kind::boolean) {
+        if (m.value.boolean)
+            spec_.private_users = PrivateUsers{.pick = true};
+        return;
+    }
+    const auto text = in_.scalar(m);
+    if (const auto users = text ? in_.take(m, parse_private_users(*text)) : std::nullopt)
+        spec_.private_users = *users;
 }
 
 void SpecReader::environment(const Member& m) {

@@ -1,6 +1,7 @@
 // The small languages inside a declaration: sizes, durations, addresses, users. Pure, strict, without locale.
 #pragma once
 
+#include "config/unit_spec.hpp"
 #include "ctrd/base/result.hpp"
 
 #include <cstdint>
@@ -54,6 +55,10 @@ struct UserText {
 };
 /// "name", "uid", "uid:gid", "name:group". Ids go to 4294967294: the last one means "no id" to the kernel.
 Result<UserText> parse_user(std::string_view text);
+
+/// "no", "pick", "identity", "UID" or "UID:COUNT"; nothing is "no".
+Result<std::optional<PrivateUsers>> parse_private_users(std::string_view text);
+std::string private_users_text(const PrivateUsers& users);
 
 /// Begins with '/', has no component "." or "..", no control character.
 Result<void> check_absolute_path(std::string_view path);

@@ -25,6 +25,14 @@ enum class IdleStop { lossless, graceful };
 /// of it where it may write at all, which is in /var.
 enum class Volatile { no, overlay, state };
 
+/// Which ids of the host a container's own are, as systemd-nspawn's --private-users= has it: those from 0 to count - 1
+/// are those from `first` on, or of a range that is picked at its first start.
+struct PrivateUsers {
+    bool pick{false};
+    std::uint32_t first{0};
+    std::uint32_t count{65536};
+};
+
 /// What a [[socket]] table says.
 struct SocketSpec {
     std::string
@@ -80,6 +88,7 @@ struct UnitSpec {
     std::map<std::string, std::string> environment{};
     std::optional<bool> read_only{};
     std::optional<Network> network{};
+    std::optional<PrivateUsers> private_users{}; // not with a bundle, which says it itself
     std::optional<bool> no_new_privileges{};
     std::optional<std::vector<std::string>> capabilities{}; // "CAP_..." each
     std::vector<MountSpec> mounts{};

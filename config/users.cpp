@@ -124,4 +124,32 @@ Result<ResolvedUser> resolve_user(std::string_view user, std::string_view passwd
     return resolved;
 }
 
+Result<std::optional<PrivateUsers>> parse_private_users(std::string_view text) {
+    using Answer = std::optional<PrivateUsers>;
+    if (text == "no")
+        return Answer{};
+    if (text == "pick")
+        return Answer{{.pick = true}};
+    if (text == "identity")
+        return Answer{PrivateUsers{}};
+    constexpr std::uint64_t no_id = UINT32_MAX; // to the kernel
+    const auto colon = text.find(':');
+    const auto first = parse_decimal(text.substr(0, colon), no_id - 1);
+    const auto count = colon == std::string_view::npos ? std::optional<std::uint64_t>{65536}
+                                                       : parse_decimal(text.substr(colon + 1), no_id);
+    if (!first || !count || *count == 0 || *first + *count > no_id)
+        return fail(bad_input(fmt::format("'{}' is no range of ids", text),
+                              "write \"pick\", \"identity\", \"no\", or the first id of the host and how many: "
+                              "\"524288:65536\""));
+    if (*first == 0)
+        return fail(bad_input("the host's own root would be the container's", "write \"identity\" if that is meant"));
+    return Answer{{.first = static_cast<std::uint32_t>(*first), .count = static_cast<std::uint32_t>(*count)}};
+}
+
+std::string private_users_text(const PrivateUsers& users) {
+    if (users.pick)
+        return "pick";
+    return users.first == 0 ? "identity" : fmt::format("{}:{}", users.first, users.count);
+}
+
 } // namespace ctrd::config

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace ctrd::image {
@@ -118,6 +119,16 @@ public:
         return {};
     }
 
+    /// The ids that containers were given.
+    Result<void> users(const Kept& kept) {
+        const auto names = TRY(names_in(store_.root(), "users"));
+        for (const std::string& name : names)
+            if (!kept.containers.contains(name) &&
+                std::ranges::none_of(kept.uses, [&](const Use& use) { return use.container == name; }))
+                TRY_VOID(take("users/" + name));
+        return {};
+    }
+
     Removed removed() && { return std::move(removed_); }
 
 private:
@@ -200,6 +211,7 @@ Result<Removed> prune(const Store& store, const std::function<Result<Kept>()>& f
     TRY_VOID(sweep.beginnings());
     TRY_VOID(sweep.layers(*reached));
     TRY_VOID(sweep.changes(kept));
+    TRY_VOID(sweep.users(kept));
     lock = UniqueFd{};
     // What can't be taken apart now is taken away with the workspace, or by the next who opens the store.
     const auto gone = TRY(names_in(workspace.folder(), "."));

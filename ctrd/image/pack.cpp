@@ -43,18 +43,9 @@ Result<std::vector<std::string>> sorted_names(int folder, const std::string& pat
     return names;
 }
 
-void take_stat(TarEntry& entry, const struct stat& st) {
-    entry.mode = st.st_mode & 07777;
-    entry.uid = st.st_uid;
-    entry.gid = st.st_gid;
-    entry.mtime = {st.st_mtim.tv_sec, static_cast<std::uint32_t>(st.st_mtim.tv_nsec)};
-    entry.major = ::major(st.st_rdev);
-    entry.minor = ::minor(st.st_rdev);
-}
-
 class Packer {
 public:
-    Packer(Packing packing, TarWriter& to) : packing_{packing}, to_{to} {}
+    Packer(Packing packing, TarWriter& to, const Owners& owners) : packing_{packing}, to_{to}, owners_{owners} {}
 
     Result<void> folder(int fd, const std::string& path) {
         struct stat st {};
@@ -62,7 +53,7 @@ public:
             return fail(at_path(errno, "cannot look at", path));
         TarEntry entry{.type = TarEntry::Type::folder, .path = path.empty() ? "./" : path};
         take_stat(entry, st);
-        entry.xattrs = TRY(read_xattrs(fd));
+        TRY_VOID(take_xattrs(entry, fd));
         TRY_VOID(to_.add(entry));
         if (packing_ == Packing::layer && is_opaque(fd) && !path.empty())
             TRY_VOID(add_text(to_, path + "/.wh..wh..opq", ""));
@@ -72,6 +63,21 @@ public:
     }
 
 private:
+    void take_stat(TarEntry& entry, const struct stat& st) const {
+        entry.mode = st.st_mode & 07777;
+        entry.uid = owners_.uid(st.st_uid);
+        entry.gid = owners_.gid(st.st_gid);
+        entry.mtime = {st.st_mtim.tv_sec, static_cast<std::uint32_t>(st.st_mtim.tv_nsec)};
+        entry.major = ::major(st.st_rdev);
+        entry.minor = ::minor(st.st_rdev);
+    }
+
+    Result<void> take_xattrs(TarEntry& entry, int fd) const {
+        entry.xattrs = TRY(read_xattrs(fd));
+        owners_.translate(entry.xattrs);
+        return {};
+    }
+
     Result<void> one(int in, const std::string& name, const std::string& path) {
         if (path.size() >= PATH_MAX)
             return fail(bad_input("'" + printable(path.substr(0, 300)) + "...' is a path of more than 4095 bytes"));
@@ -144,7 +150,7 @@ private:
         entry.size = static_cast<std::uint64_t>(st.st_size);
         if (TRY(is_link(entry, st)))
             return {};
-        entry.xattrs = TRY(read_xattrs(fd));
+        TRY_VOID(take_xattrs(entry, fd));
         find_holes(fd, entry);
         TRY_VOID(to_.add(entry));
         if (!entry.sparse)
@@ -206,14 +212,15 @@ private:
 
     Packing packing_;
     TarWriter& to_;
+    const Owners& owners_;
     std::map<std::pair<dev_t, ino_t>, std::string> links_{};
     std::string buffer_ = std::string(chunk_size, '\0');
 };
 
 } // namespace
 
-Result<void> pack(int folder, Packing packing, TarWriter& to) {
-    TRY_VOID(Packer(packing, to).folder(folder, ""));
+Result<void> pack(int folder, Packing packing, TarWriter& to, const Owners& owners) {
+    TRY_VOID(Packer(packing, to, owners).folder(folder, ""));
     return to.finish();
 }
 

@@ -2,6 +2,7 @@
 // while somebody may still write to it.
 #pragma once
 
+#include "ctrd/image/owners.hpp"
 #include "ctrd/image/tar_writer.hpp"
 
 namespace ctrd::image {
@@ -13,6 +14,7 @@ enum class Packing {
 
 /// All below `folder` and itself as "./", names in order. Sockets are left out: tar has no type for them. What vanishes
 /// meanwhile is not there; what becomes shorter is filled up with zeros.
-Result<void> pack(int folder, Packing packing, TarWriter& to);
+/// `owners`: who they are for the container whose files they are.
+Result<void> pack(int folder, Packing packing, TarWriter& to, const Owners& owners = {});
 
 } // namespace ctrd::image

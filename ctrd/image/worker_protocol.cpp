@@ -10,6 +10,23 @@ using oci::Reader;
 
 constexpr std::array<std::string_view, 4> state_words{"waiting", "working", "done", "shared"};
 
+Json to_json(const std::vector<oci::IdMapping>& mappings) {
+    Json array = Json::array();
+    for (const auto& one : mappings)
+        array.push_back({{"inside", one.container_id}, {"host", one.host_id}, {"size", one.size}});
+    return array;
+}
+
+Result<std::vector<oci::IdMapping>> mappings_from(const Reader& in, const char* key) {
+    std::vector<oci::IdMapping> mappings;
+    const auto entries = TRY(in.objects(key));
+    for (const Reader& one : entries)
+        mappings.push_back({TRY(one.required_integer<std::uint32_t>("inside")),
+                            TRY(one.required_integer<std::uint32_t>("host")),
+                            TRY(one.required_integer<std::uint32_t>("size"))});
+    return mappings;
+}
+
 } // namespace
 
 Json to_json(const Progress& progress) {
@@ -105,6 +122,8 @@ Json to_json(const Request& request) {
             {"base", request.base ? request.base->text() : ""},
             {"author", request.author},
             {"message", request.message},
+            {"uids", to_json(request.owners.uids)},
+            {"gids", to_json(request.owners.gids)},
             {"config",
              {{"entrypoint", request.config.entrypoint},
               {"command", request.config.command},
@@ -130,6 +149,7 @@ Result<Request> request_from(const Json& json) {
         request.base = TRY(image::Digest::parse(base));
     request.author = TRY(reader.string("author"));
     request.message = TRY(reader.string("message"));
+    request.owners = {TRY(mappings_from(reader, "uids")), TRY(mappings_from(reader, "gids"))};
     const auto candidates = TRY(reader.objects("candidates"));
     for (const Reader& one : candidates) {
         const std::string reference = TRY(one.required_string("reference"));

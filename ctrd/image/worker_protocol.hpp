@@ -15,6 +15,7 @@
 #include "ctrd/image/commit.hpp"
 #include "ctrd/image/json.hpp"
 #include "ctrd/image/load.hpp"
+#include "ctrd/image/owners.hpp"
 #include "ctrd/image/pull.hpp"
 #include "ctrd/image/save.hpp"
 
@@ -42,6 +43,7 @@ struct Request {
     image::ArchiveKind kind{image::ArchiveKind::oci};
     std::optional<image::Digest> base{}; // of commit, as the next two; the rest of it is `load`
     std::string author{}, message{};
+    image::Owners owners{}; // of export
 };
 Json to_json(const Request& request);
 Result<Request> request_from(const Json& json);

@@ -19,15 +19,20 @@ std::string attributes(const MountAttributes& attributes) {
     return text.empty() ? text : " (" + text + ")";
 }
 
+const char* other_ids(const std::optional<IdMap>& map) { return map ? " with other ids" : ""; }
+
 struct Describe {
     std::string operator()(const RaiseLoopback&) const { return "bring up the loopback interface"; }
     std::string operator()(const SetPropagation& s) const {
         return fmt::format("set the propagation of '/' to {:#x}", s.flags);
     }
-    std::string operator()(const AttachRootfs& s) const { return fmt::format("attach the rootfs '{}'", s.host_path); }
+    std::string operator()(const AttachRootfs& s) const {
+        return fmt::format("attach the rootfs '{}'{}", s.host_path, other_ids(s.id_map));
+    }
     std::string operator()(const StackRootfs& s) const {
-        return fmt::format("stack {} layers of '{}' into the rootfs, changes go to {}", s.stack.layers.size(),
-                           s.stack.store, s.stack.changes.empty() ? "a tmpfs" : "'" + s.stack.changes + "'");
+        return fmt::format("stack {} layers of '{}' into the rootfs{}, changes go to {}", s.stack.layers.size(),
+                           s.stack.store, other_ids(s.id_map),
+                           s.stack.changes.empty() ? "a tmpfs" : "'" + s.stack.changes + "'");
     }
     std::string operator()(const MountFs& s) const {
         return fmt::format("mount {} on '{}'{}{}", s.type, s.destination, attributes(s.attributes),
@@ -38,7 +43,7 @@ struct Describe {
     }
     std::string operator()(const BindMount& s) const {
         return fmt::format("bind '{}' on '{}'{}{}{}", s.host_source, s.destination, attributes(s.attributes),
-                           s.id_map ? " with other ids" : "", s.optional ? " if it can be" : "");
+                           other_ids(s.id_map), s.optional ? " if it can be" : "");
     }
     std::string operator()(const KeepOutHostBus& s) const {
         return fmt::format("check that '{}' is not the host's own bus", s.path);

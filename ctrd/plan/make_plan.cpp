@@ -149,15 +149,25 @@ private:
         add(SetPropagation{ms_rec | ((wanted & ms_slave) != 0 || wanted == 0 ? ms_slave : ms_private)});
         const std::uint64_t own = (wanted & ms_slave) != 0 ? ms_slave : ms_private;
         if (!host_.stack) {
-            add(AttachRootfs{host_path(spec_.root_path), own, seen_by_hooks()});
+            add(AttachRootfs{host_path(spec_.root_path), own, seen_by_hooks(),
+                             host_.maps_rootfs ? own_ids(true) : std::nullopt});
             return {};
         }
         if (seen_by_hooks())
             return fail(Error{std::errc::not_supported, "hooks: an image's rootfs is nowhere on the host for them"});
-        if (plan_.in_user_namespace)
-            return fail(Error{std::errc::not_supported, "an image's rootfs can't be stacked in a user namespace"});
-        add(StackRootfs{*host_.stack, own});
+        if (plan_.in_user_namespace && plan_.uid_mappings.empty())
+            return fail(Error{std::errc::not_supported,
+                              "an image's rootfs can't be stacked in a user namespace of others: its ids are not known",
+                              "leave out the path of the user namespace, and give it uidMappings and gidMappings"});
+        add(StackRootfs{*host_.stack, own, own_ids(false)});
         return {};
+    }
+
+    /// Those of the container, if it has any.
+    [[nodiscard]] std::optional<IdMap> own_ids(bool recursive) const {
+        if (plan_.uid_mappings.empty())
+            return {};
+        return IdMap{plan_.uid_mappings, plan_.gid_mappings, recursive};
     }
 
     Result<void> plan_mount(const oci::Mount& mount) {

@@ -40,11 +40,19 @@ struct SetPropagation {
     std::uint64_t flags{0};
 };
 
+/// Whose ids the files of a mount appear to have: mount_setattr(2), MOUNT_ATTR_IDMAP.
+struct IdMap {
+    std::vector<oci::IdMapping> uids{};
+    std::vector<oci::IdMapping> gids{};
+    bool recursive{false};
+};
+
 /// The rootfs, cloned from the host by the parent, becomes a mount of its own. Everything below is relative to it.
 struct AttachRootfs {
     std::string host_path{};
     std::uint64_t propagation{0}; // MS_PRIVATE or MS_SLAVE: never a peer of the host's mount
     bool in_place{false};         // on host_path instead of "/": hooks expect it there
+    std::optional<IdMap> id_map{};
 };
 
 /// An image's layers, which all who have them share, and where one container's changes to them go.
@@ -58,7 +66,8 @@ struct Stack {
 /// The layers become one root file system by overlayfs, in the child's mount namespace and nowhere else.
 struct StackRootfs {
     Stack stack{};
-    std::uint64_t propagation{0}; // as in AttachRootfs
+    std::uint64_t propagation{0};  // as in AttachRootfs
+    std::optional<IdMap> id_map{}; // of the store, for layers and changes alike: what is on the disk is never mapped
 };
 
 /// A new instance of a file system: fsopen, fsconfig, fsmount, move_mount.
@@ -75,13 +84,6 @@ struct MountFs {
 struct Remount {
     std::string destination{};
     MountAttributes attributes{};
-};
-
-/// Whose ids the files of a mount appear to have: mount_setattr(2), MOUNT_ATTR_IDMAP.
-struct IdMap {
-    std::vector<oci::IdMapping> uids{};
-    std::vector<oci::IdMapping> gids{};
-    bool recursive{false};
 };
 
 /// A piece of the host's tree, cloned by the parent. Its kind (file or folder) decides what is made at `destination`.
@@ -229,6 +231,7 @@ struct HostFacts {
     std::optional<oci::ConsoleSize>
         console_size{};           // of the terminal in front of the container's; wins over consoleSize
     std::optional<Stack> stack{}; // the rootfs is an image's, and not the spec's root.path
+    bool maps_rootfs{false};      // root.path has the owners that the container is to see, not those of its own range
 };
 
 /// Pure: no system call, no clock, no environment. `spec.process` must be there.

@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <climits>
 #include <cstring>
 
 namespace ctrd::runtime {
@@ -84,19 +83,47 @@ int make_upper(int folder, int lower) noexcept {
     return ::renameat(folder, "new", folder, "upper");
 }
 
-/// Overlayfs takes only folders that can be reached in its own namespace, so the tmpfs is attached, too.
-int make_fleeting_changes(const char* place, int lower) noexcept {
+/// A tmpfs on `place`, which overlayfs can't use before it is attached.
+int make_fleeting_changes(int place, int lower) noexcept {
     static const std::vector<plan::FsOption> no_options;
     static const plan::MountAttributes no_attributes;
     const int tmpfs = make_fs("tmpfs", "tmpfs", no_options, no_attributes);
-    if (tmpfs < 0 || make_upper(tmpfs, lower) == 0)
-        if (tmpfs < 0 || ::move_mount(tmpfs, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH) == 0)
-            return tmpfs;
+    if (tmpfs < 0 || (make_upper(tmpfs, lower) == 0 && attach(tmpfs, place) == 0))
+        return tmpfs;
     const int err = errno;
     ::close(tmpfs);
     errno = err;
     return -1;
 }
+
+/// Overlayfs takes only folders that can be reached in its own namespace. "/" can be by everybody; the mount hides
+/// there what is below it until the stack is made.
+int open_store(const plan::Stack& stack, int mapped) noexcept {
+    if (mapped < 0)
+        return ::open(stack.store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (::move_mount(mapped, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
+        return -1;
+    return ::fcntl(mapped, F_DUPFD_CLOEXEC, 3);
+}
+
+/// Names in /proc/self/fd, which is where we are. `store` has a mount to be taken off again if it is `mapped`.
+int mount_stack(const Options& options, int store, int place, bool mapped) noexcept {
+    char name[16];
+    const auto named = [&name](int fd) {
+        *std::to_chars(name, name + sizeof name, fd).ptr = '\0';
+        return name;
+    };
+    if (::mount("overlay", named(place), "overlay", 0, options.text()) < 0)
+        return -1;
+    const UniqueFd root{::openat(store, "containers", folder_flags)}; // what is mounted on it
+    const int tree = root ? clone_mount(root.get(), false) : -1;
+    if (mapped && ::umount2(named(store), MNT_DETACH) < 0)
+        return -1;
+    return tree;
+}
+
+/// The folder of the changes, from the store's on; check_stack() has seen that it is there.
+const char* below_store(const plan::Stack& stack) noexcept { return stack.changes.c_str() + stack.store.size() + 1; }
 
 } // namespace
 
@@ -129,25 +156,20 @@ Result<void> check_stack(const plan::Stack& stack) {
             there.error().hint = "the image store was changed by hand, or is damaged: load or pull the image again";
             return there;
         }
+    if (!stack.changes.empty() && !stack.changes.starts_with(stack.store + "/"))
+        return fail(bad_input("'" + stack.changes + "' is not in the image store '" + stack.store + "'"));
     for (const char* part : {"/upper", "/work"})
         if (!stack.changes.empty())
             TRY_VOID(want(stack.changes + part));
     return {};
 }
 
-int stack_layers(const plan::Stack& stack) noexcept {
+int stack_layers(const plan::Stack& stack, int mapped) noexcept {
     Folders folders;
     Options options;
-    char place[PATH_MAX] = "";
-    if (stack.store.size() + sizeof "/containers" > sizeof place) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    std::memcpy(place, stack.store.data(), stack.store.size());
-    std::memcpy(place + stack.store.size(), "/containers", sizeof "/containers");
-
-    const int store = folders.keep(::open(stack.store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    const int layers = store < 0 ? -1 : folders.keep(::openat(store, "layers", folder_flags));
+    const int store = folders.keep(open_store(stack, mapped));
+    const int place = store < 0 ? -1 : folders.keep(::openat(store, "containers", folder_flags));
+    const int layers = place < 0 ? -1 : folders.keep(::openat(store, "layers", folder_flags));
     // Attributes are user.overlay.*: what trusted.* a hostile layer brings means nothing. Without an index the upper
     // folder does not remember which inodes were below it.
     options.add("userxattr,index=off,lowerdir=");
@@ -162,9 +184,8 @@ int stack_layers(const plan::Stack& stack) noexcept {
             options.add(":");
         options.add_number(layer);
     }
-    const int changes =
-        folders.keep(stack.changes.empty() ? make_fleeting_changes(place, uppermost)
-                                           : ::open(stack.changes.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const int changes = folders.keep(stack.changes.empty() ? make_fleeting_changes(place, uppermost)
+                                                           : ::openat(store, below_store(stack), folder_flags));
     const int upper = changes < 0 ? -1 : folders.keep(::openat(changes, "upper", folder_flags));
     const int work = changes < 0 ? -1 : folders.keep(::openat(changes, "work", folder_flags));
     if (upper < 0 || work < 0)
@@ -179,9 +200,10 @@ int stack_layers(const plan::Stack& stack) noexcept {
         errno = E2BIG;
         return -1;
     }
-    if (::chdir("/proc/self/fd") < 0 || ::mount("overlay", place, "overlay", 0, options.text()) < 0 || ::chdir("/") < 0)
+    if (::chdir("/proc/self/fd") < 0)
         return -1;
-    return ::open_tree(AT_FDCWD, place, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    const int tree = mount_stack(options, store, place, mapped >= 0);
+    return ::chdir("/") < 0 ? -1 : tree;
 }
 
 } // namespace ctrd::runtime

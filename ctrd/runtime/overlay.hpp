@@ -15,8 +15,10 @@ Result<void> make_changes(const plan::Stack& stack);
 Result<void> check_stack(const plan::Stack& stack);
 
 /// A detached mount of the stack; -1 and errno. The caller is in a mount namespace of its own from which nothing
-/// propagates: on its way the mount is attached there, over the store's folder "containers", and stays there as well.
+/// propagates: on its way the mount is attached there, over the store's folder "containers".
+/// `mapped`: a detached mount of the store with other ids, through which all of it is reached, or -1. It is for a
+/// caller who is root of these ids only, and to whom the store's own path is closed.
 /// Without allocation: for the child of a start.
-int stack_layers(const plan::Stack& stack) noexcept;
+int stack_layers(const plan::Stack& stack, int mapped) noexcept;
 
 } // namespace ctrd::runtime

@@ -58,12 +58,18 @@ struct Open {
             return std::move(source).context("cannot open the rootfs");
         if (!source->is_folder)
             return fail(os_error(ENOTDIR, "cannot open the rootfs: '" + step.host_path + "'"));
+        if (step.id_map)
+            TRY_VOID(map(*source, *step.id_map).context("rootfs '" + step.host_path + "'"));
         return source;
     }
     /// The child can only say that something is not there; which it is, we can.
     Result<Source> operator()(const plan::StackRootfs& step) const {
         TRY_VOID(check_stack(step.stack).context("cannot open the image's rootfs"));
-        return Source{};
+        if (!step.id_map)
+            return Source{};
+        auto source = TRY(clone_tree(step.stack.store, false, {.propagation = {MS_PRIVATE}}));
+        TRY_VOID(map(source, *step.id_map).context("image store '" + step.stack.store + "'"));
+        return source;
     }
     Result<Source> operator()(const plan::BindMount& step) const {
         if (!step.inside.empty())
@@ -71,17 +77,21 @@ struct Open {
         auto source = clone_tree(step.host_source, step.recursive, step.attributes);
         if (!source && step.optional)
             return Source{};
-        if (source && step.id_map && !source->tree)
-            return fail(os_error(EPERM, plan::describe(step), "id-mapped mounts take root"));
         if (source && step.id_map)
-            if (auto mapped = map_ids(source->tree.get(), *step.id_map, namespaces); !mapped)
-                return fail(std::move(mapped).context(plan::describe(step)).error());
+            TRY_VOID(map(*source, *step.id_map).context(plan::describe(step)));
         return std::move(source).context(plan::describe(step));
     }
     Result<Source> operator()(const plan::BindCgroup& step) const {
         return clone_tree(cgroup, false, step.attributes).context(plan::describe(step));
     }
     Result<Source> operator()(const auto&) const { return Source{}; }
+
+private:
+    Result<void> map(const Source& source, const plan::IdMap& ids) const {
+        if (!source.tree)
+            return fail(os_error(EPERM, "cannot map the ids of the mount", "id-mapped mounts take root"));
+        return map_ids(source.tree.get(), ids, namespaces);
+    }
 };
 
 /// A label that nobody enforces would be a promise.

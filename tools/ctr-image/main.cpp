@@ -37,9 +37,9 @@ Result<Tags> commit(const image::Store& store, const Request& request, int folde
     return Tags{tag};
 }
 
-Result<Tags> write_tree(int folder, int output) {
+Result<Tags> write_tree(int folder, int output, const image::Owners& owners) {
     image::TarWriter tar{[output](std::string_view data) { return write_all(output, data); }};
-    TRY_VOID(image::pack(folder, image::Packing::tree, tar));
+    TRY_VOID(image::pack(folder, image::Packing::tree, tar, owners));
     return Tags{};
 }
 
@@ -52,7 +52,7 @@ Result<Tags> work(const image::Store& store, Request& request, std::span<UniqueF
     if (request.verb == "commit")
         return commit(store, request, input.get());
     if (request.verb == "export")
-        return write_tree(input.get(), given[1].get());
+        return write_tree(input.get(), given[1].get(), request.owners);
     if (request.verb == "load")
         return image::load_archive(store, std::move(input), request.load);
     if (request.verb == "import") {

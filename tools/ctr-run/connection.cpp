@@ -114,9 +114,7 @@ Result<void> Connection::prepare() {
     watch_.lap("read its configuration");
     if (declared_.spec.process)
         add_peer(declared_.spec.process->env);
-    plan::HostFacts host{.bundle = declared_.folder};
-    if (declared_.image)
-        host.stack = TRY(make_stack(name_, *declared_.image));
+    const plan::HostFacts host = TRY(rootfs_facts(declared_));
     plan_ = TRY(plan::make_plan(declared_.spec, host));
     UnitCgroup cgroup = TRY(unit_cgroup(name_));
     TRY_VOID(make_payload_cgroup(cgroup));

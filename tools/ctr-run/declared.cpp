@@ -82,6 +82,7 @@ Result<Declared> parse_declaration(const std::string& text, const std::string& n
         stop_signal = own.at("stop_signal").get<std::string>();
         declared.ready_timeout = std::chrono::milliseconds{own.at("ready_timeout_ms").get<std::uint32_t>()};
         declared.stop_timeout = std::chrono::milliseconds{own.value("stop_timeout_ms", std::uint64_t{10000})};
+        declared.private_users = own.value("private_users", false);
         declared.accepts = own.value("accept", false);
         declared.systemd = own.value("systemd", false);
         declared.init = own.value("init", false);

@@ -47,6 +47,7 @@ struct Declared {
     bool init{false};              // ctr-init is PID 1, the payload its child
     bool sends_stop_signal{false}; // systemd was told another one: `stop` sends it
     std::optional<DeclaredImage> image{};
+    bool private_users{false}; // a user namespace; without mappings in `spec` they are still to be picked
     bool machine_shell{false}; // machined's calls for a shell are answered by ctrd, not by a systemd in the container
 };
 

@@ -3,6 +3,7 @@
 #include "ctrd/base/file.hpp"
 #include "ctrd/image/paths.hpp"
 #include "ctrd/runtime/overlay.hpp"
+#include "ctrd/runtime/user_range.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -42,6 +43,15 @@ Result<void> check_there(const DeclaredImage& image) {
     return {};
 }
 
+/// The place for what the container writes is made with it.
+Result<plan::Stack> make_stack(const std::string& name, const DeclaredImage& image) {
+    plan::Stack stack{.store = image::default_store, .layers = image.layers};
+    if (!image.forgets)
+        stack.changes = stack.store + "/" + image::changes_folder(name, image.layers.front());
+    TRY_VOID(runtime::make_changes(stack).context(said(image)));
+    return stack;
+}
+
 } // namespace
 
 Result<Declared> load_and_use(const std::string& name, const std::string& key) {
@@ -63,12 +73,16 @@ Result<Declared> load_and_use(const std::string& name, const std::string& key) {
     return declared;
 }
 
-Result<plan::Stack> make_stack(const std::string& name, const DeclaredImage& image) {
-    plan::Stack stack{.store = image::default_store, .layers = image.layers};
-    if (!image.forgets)
-        stack.changes = stack.store + "/" + image::changes_folder(name, image.layers.front());
-    TRY_VOID(runtime::make_changes(stack).context(said(image)));
-    return stack;
+Result<plan::HostFacts> rootfs_facts(Declared& declared) {
+    plan::HostFacts host{.bundle = declared.folder, .maps_rootfs = declared.private_users};
+    if (declared.private_users && declared.spec.uid_mappings.empty()) {
+        const std::uint32_t first = TRY(runtime::pick_user_range(declared.name));
+        declared.spec.uid_mappings = declared.spec.gid_mappings =
+            runtime::id_mappings(first, runtime::ids_of_a_container);
+    }
+    if (declared.image)
+        host.stack = TRY(make_stack(declared.name, *declared.image));
+    return host;
 }
 
 Result<void> release_image(const std::string& key) {

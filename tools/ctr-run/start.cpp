@@ -140,11 +140,11 @@ Result<void> Start::prepare() {
     count_connections();
     fault_point("start-sockets-guarded");
     watch_.lap("guard its sockets");
+    plan::HostFacts host = TRY(rootfs_facts(declared_));
     machine_ = TRY(make_machine_files(name_, declared_.spec, declared_.machine_shell));
     fault_point("start-machine-files-made");
-    plan::HostFacts host{.bundle = declared_.folder, .offers = machine_.offers, .is_machine = true};
-    if (declared_.image)
-        host.stack = TRY(make_stack(name_, *declared_.image));
+    host.offers = machine_.offers;
+    host.is_machine = true;
     plan_ = TRY(plan::make_plan(declared_.spec, host));
     for (const std::string& sentence :
          runtime::capabilities_not_granted(plan_.process.process, plan_.in_user_namespace))
@@ -168,6 +168,8 @@ Result<void> Start::make_cgroup() {
     TRY_VOID(make_payload_cgroup(cgroup));
     fault_point("start-cgroup-made");
     cgroup_ = std::move(cgroup);
+    if (const auto& uids = declared_.spec.uid_mappings; declared_.systemd && !uids.empty())
+        TRY_VOID(delegate_payload_cgroup(*cgroup_, uids.front().host_id, declared_.spec.gid_mappings.front().host_id));
     TRY_VOID(runtime::apply_resources(cgroup_->payload_folder(), plan_.resources));
     if (!plan_.resources.devices.empty()) // else the unit's DevicePolicy= says enough
         TRY_VOID(runtime::limit_devices(cgroup_->payload_folder(), plan_.resources.devices));

@@ -47,6 +47,13 @@ Result<void> make_payload_cgroup(const UnitCgroup& cgroup) {
     return fail(os_error(errno, "cannot make the cgroup '" + folder + "'"));
 }
 
+Result<void> delegate_payload_cgroup(const UnitCgroup& cgroup, uid_t uid, gid_t gid) {
+    for (const char* file : {"", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"})
+        if (const std::string path = cgroup.payload_folder() + file; ::lchown(path.c_str(), uid, gid) < 0)
+            return fail(os_error(errno, "cannot set the owner of '" + path + "'"));
+    return {};
+}
+
 Result<void> remove_payload_cgroup(const UnitCgroup& cgroup) {
     const std::string folder = cgroup.payload_folder();
     auto killed = runtime::kill_cgroup(folder);

@@ -3,6 +3,8 @@
 
 #include "ctrd/base/result.hpp"
 
+#include <sys/types.h>
+
 namespace ctrd::run {
 
 struct UnitCgroup {
@@ -21,6 +23,9 @@ Result<UnitCgroup> unit_cgroup(const std::string& container);
 Result<void> make_payload_cgroup(const UnitCgroup& cgroup);
 
 /// Kills what is in it and removes it with all that was made below. No error where it is gone already.
+/// To a systemd that is root as `uid` only: it makes groups in it and moves its processes, and sets no limit of its
+/// own.
+Result<void> delegate_payload_cgroup(const UnitCgroup& cgroup, uid_t uid, gid_t gid);
 Result<void> remove_payload_cgroup(const UnitCgroup& cgroup);
 
 } // namespace ctrd::run

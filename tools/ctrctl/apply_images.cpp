@@ -1,6 +1,7 @@
 #include "tools/ctrctl/apply_images.hpp"
 
 #include "ctrd/image/use.hpp"
+#include "ctrd/runtime/user_range.hpp"
 
 #include <fcntl.h>
 
@@ -49,6 +50,7 @@ Result<void> forget_images(const std::vector<std::string>& containers) {
 }
 
 Result<void> move_image(const std::string& container, const std::string& to) {
+    TRY_VOID(runtime::rename_user_range(container, to));
     const auto store = image::Store::open_existing(image::default_store);
     if (!store)
         return {};

@@ -343,6 +343,9 @@ void Parser::add_new(const char* name, const char* help) {
     verb.add_option("--network", run_.network, "none: loopback only (the default of a folder), host: the host's own")
         ->check(CLI::IsMember({"none", "host"}))
         ->option_text("none|host");
+    verb.add_option("--private-users", run_.private_users,
+                    "its users are not the host's: pick a range for them, identity, or the first one and how many")
+        ->option_text("pick|identity|no|UID[:COUNT]");
     verb.add_flag("--read-only", run_.read_only, "the root file system can't be written to");
     verb.add_option("--entrypoint", run_.entrypoint, "in place of the image's own; once for each word")
         ->option_text("WORD")

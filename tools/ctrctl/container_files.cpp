@@ -62,6 +62,13 @@ Result<UniqueFd> clone_root(std::uint32_t leader) {
     return tree ? Result<UniqueFd>{std::move(tree)} : fail(os_error(err, "cannot take its root file system"));
 }
 
+Result<image::Owners> owners_of(std::uint32_t leader) {
+    const std::string process = "/proc/" + std::to_string(leader);
+    const std::string uids = TRY(read_file(process + "/uid_map"));
+    const std::string gids = TRY(read_file(process + "/gid_map"));
+    return image::Owners{TRY(image::parse_id_map(uids)), TRY(image::parse_id_map(gids))};
+}
+
 } // namespace
 
 Outcome<ContainerChanges> changes_of(const image::Store& store, const std::string& name) {
@@ -85,7 +92,7 @@ Outcome<ContainerChanges> changes_of(const image::Store& store, const std::strin
     return std::move(*opened);
 }
 
-Outcome<UniqueFd> root_of_running(Client& client, const std::string& name) {
+Outcome<RunningFiles> files_of_running(Client& client, const std::string& name) {
     const auto before = client.details(name);
     if (!before)
         return std::unexpected{before.error()};
@@ -93,8 +100,11 @@ Outcome<UniqueFd> root_of_running(Client& client, const std::string& name) {
         return refuse(exit_failure, {std::errc::no_such_process, "container '" + name + "' does not run",
                                      "its files are together only while it does: ctrctl start " + name});
     auto root = clone_root(before->leader);
-    if (!root)
-        return refuse(exit_failure, std::move(root).context("container '" + name + "'").error());
+    auto owners = owners_of(before->leader);
+    if (!root || !owners)
+        return refuse(
+            exit_failure,
+            Result<void>{fail(root ? owners.error() : root.error())}.context("container '" + name + "'").error());
     // A process' number may have become another's, but not while the container has gone on.
     const auto after = client.details(name);
     if (!after || after->leader != before->leader || after->since != before->since)
@@ -109,7 +119,7 @@ Outcome<UniqueFd> root_of_running(Client& client, const std::string& name) {
     }();
     if (!attached)
         return refuse(exit_failure, std::move(attached).context("container '" + name + "'").error());
-    return std::move(*attached);
+    return RunningFiles{std::move(*attached), std::move(*owners)};
 }
 
 } // namespace ctrd::ctl

@@ -1,6 +1,7 @@
 // What a container has of files: its whole root file system while it runs, and what it has written to its image.
 #pragma once
 
+#include "ctrd/image/owners.hpp"
 #include "ctrd/image/use.hpp"
 #include "tools/ctrctl/client.hpp"
 
@@ -15,8 +16,12 @@ struct ContainerChanges {
 /// The store's lock is the caller's.
 Outcome<ContainerChanges> changes_of(const image::Store& store, const std::string& name);
 
+struct RunningFiles {
+    UniqueFd root{}; // O_PATH
+    image::Owners owners{};
+};
 /// Its root file system alone, without what is mounted in it: attached over the store's folder "containers" in a mount
-/// namespace of our own, into which this process goes. O_PATH.
-Outcome<UniqueFd> root_of_running(Client& client, const std::string& name);
+/// namespace of our own, into which this process goes.
+Outcome<RunningFiles> files_of_running(Client& client, const std::string& name);
 
 } // namespace ctrd::ctl

@@ -1,6 +1,9 @@
 #include "tools/ctrctl/image_use.hpp"
 
 #include "config/config.hpp"
+#include "ctrd/image/folder.hpp"
+
+#include <fcntl.h>
 
 #include <algorithm>
 
@@ -45,6 +48,8 @@ Result<image::Kept> kept_images(const image::Store& store) {
     const auto listing = config::list_names(config::SearchDirs::system());
     kept.containers.insert(listing.names.begin(), listing.names.end());
     kept.containers.insert(listing.masked.begin(), listing.masked.end());
+    const auto adhoc = TRY(image::names_in(AT_FDCWD, std::string{image::default_run_folder} + "/adhoc"));
+    kept.containers.insert(adhoc.begin(), adhoc.end());
     return kept;
 }
 

@@ -79,16 +79,17 @@ int export_files(const ExportOptions& options) {
     auto file = OutputFile::open(options.output);
     if (!file)
         return report(file.error());
-    const auto root = root_of_running(*client, options.name);
-    if (!root)
-        return report(root.error());
+    const auto files = files_of_running(*client, options.name);
+    if (!files)
+        return report(files.error());
     // Again: the worker can't use a descriptor that leads into the mount namespace in which we were.
     const auto store = open_store({}, true);
     if (!store)
         return report(store.error());
     imaging::Request request;
     request.verb = "export";
-    const int given[] = {root->get(), file->fd()};
+    request.owners = files->owners;
+    const int given[] = {files->root.get(), file->fd()};
     auto written = run_image_worker(request, *store, given, {});
     if (!written)
         return report_brought(std::move(written).context("container '" + options.name + "'").error());

@@ -8,10 +8,12 @@
 #include "tools/ctrctl/output.hpp"
 #include "tools/ctrctl/run_image.hpp"
 #include "tools/ctrctl/run_spec.hpp"
+#include "tools/ctrctl/run_users.hpp"
 #include "tools/ctrctl/signal_queue.hpp"
 #include "tools/ctrctl/verbs.hpp"
 
 #include "config/config.hpp"
+#include "config/syntax.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/names.hpp"
 #include "ctrd/base/process.hpp"
@@ -29,7 +31,7 @@
 #include <climits>
 #include <csignal>
 #include <cstdlib>
-#include <memory>
+#include <functional>
 
 namespace ctrd::ctl {
 namespace {
@@ -105,6 +107,12 @@ Outcome<config::UnitSpec> spec_of(const RunOptions& options, const std::string& 
         spec.hostname = options.hostname;
     if (!options.network.empty())
         spec.network = options.network == "host" ? config::Network::host : config::Network::none;
+    if (!options.private_users.empty()) {
+        auto users = config::parse_private_users(options.private_users);
+        if (!users)
+            return refuse(exit_bad_input, std::move(users).context("--private-users").error());
+        spec.private_users = *users;
+    }
     if (options.read_only)
         spec.read_only = true;
     if (!options.restart.empty())
@@ -119,8 +127,15 @@ bool wants_terminal(const RunOptions& options) {
     return options.terminal || (!options.no_terminal && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1);
 }
 
+nlohmann::ordered_json mappings_of(const std::vector<oci::IdMapping>& mappings) {
+    auto array = nlohmann::ordered_json::array();
+    for (const auto& one : mappings)
+        array.push_back({{"containerID", one.container_id}, {"hostID", one.host_id}, {"size", one.size}});
+    return array;
+}
+
 Outcome<config::AdHoc> config_for(const RunOptions& options, const config::UnitSpec& spec,
-                                  const std::optional<RunImage>& image) {
+                                  const std::optional<RunImage>& image, const RunUsers& users) {
     config::Sources sources;
     if (image)
         sources.image = image->digest();
@@ -130,23 +145,35 @@ Outcome<config::AdHoc> config_for(const RunOptions& options, const config::UnitS
     auto json = nlohmann::ordered_json::parse(config->config_json, nullptr, false);
     if (json.is_discarded() || !json.is_object())
         return refuse(exit_internal, bad_input("the configuration of '" + spec.name + "' is no JSON object"));
+    if (const auto& ids = users.ids()) {
+        json["linux"]["uidMappings"] = mappings_of(ids->uids);
+        json["linux"]["gidMappings"] = mappings_of(ids->gids);
+        json["root"]["path"] = "rootfs"; // where it is mounted with these owners
+    }
     if (::sd_booted() > 0)
         json["linux"]["cgroupsPath"] = "machine.slice:ctr:" + spec.name;
     config->config_json = json.dump();
     return std::move(*config);
 }
 
-/// `image`: whose root file system is mounted first; null for a folder's.
+/// What has to be mounted before the runtime looks for it; a folder that is taken as it is has not.
+Result<void> mount_rootfs(const config::UnitSpec& spec, const std::optional<RunImage>& image, const RunUsers& users,
+                          const std::string& place) {
+    if (image)
+        return image->mount_on(place, users.ids());
+    return users.ids() ? mount_mapped(*spec.rootfs, *users.ids(), place) : Result<void>{};
+}
+
+/// With what `mount` mounts on the place for the rootfs.
 [[noreturn]] void become_runtime(const AdhocBundle& bundle, const std::string& name, const SignalQueue& signals,
-                                 const RunImage* image, pid_t parent) {
+                                 const std::function<Result<void>(const std::string& place)>& mount, pid_t parent) {
     // If we are killed, the container ends too: nobody would wait for it.
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent)
         ::_exit(exit_internal);
     signals.restore_mask();
-    if (image != nullptr)
-        if (const auto mounted = image->mount_on(bundle.path() + "/rootfs"); !mounted)
-            ::_exit(report(exit_internal, mounted.error()));
+    if (const auto mounted = mount(bundle.path() + "/rootfs"); !mounted)
+        ::_exit(report(exit_internal, mounted.error()));
     const std::string log = bundle.error_log();
     std::vector<const char*> argv{runtime_path, "--log", log.c_str()};
     if (::sd_booted() > 0)
@@ -233,7 +260,10 @@ int run(const RunOptions& options) {
             return report(exit_failure, pinned.error());
     if (options.detach || options.create)
         return run_detached(options, *name, *spec);
-    const auto config = config_for(options, *spec, *image);
+    const auto users = RunUsers::take(*spec);
+    if (!users)
+        return report(exit_failure, users.error());
+    const auto config = config_for(options, *spec, *image, *users);
     if (!config)
         return report(config.error());
     // Before the folder exists: from here on no signal ends us, so that it is always removed.
@@ -246,12 +276,17 @@ int run(const RunOptions& options) {
     if (*image)
         if (const auto held = (*image)->hold(*config->image, options.image, bundle->path()); !held)
             return report(held.error());
+    if (users->ids())
+        if (const auto made = make_dirs(bundle->path() + "/rootfs", 0700); !made)
+            return report(exit_internal, made.error());
     const pid_t parent = ::getpid();
     const pid_t runtime = ::fork();
     if (runtime < 0)
         return report(exit_internal, os_error(errno, "cannot start ctr-oci"));
     if (runtime == 0)
-        become_runtime(*bundle, *name, *signals, *image ? &**image : nullptr, parent);
+        become_runtime(
+            *bundle, *name, *signals,
+            [&](const std::string& place) { return mount_rootfs(*spec, *image, *users, place); }, parent);
     const int code = supervise(runtime, *signals);
     // The runtime has said why on stderr. Its code alone could be the payload's.
     const auto errors = code == 0 ? Result<std::string>{""} : read_file(bundle->error_log());

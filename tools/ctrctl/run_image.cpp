@@ -1,11 +1,15 @@
 #include "tools/ctrctl/run_image.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/runtime/id_map.hpp"
 #include "ctrd/runtime/overlay.hpp"
+#include "tools/ctrctl/run_users.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
+#include <linux/securebits.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -39,10 +43,52 @@ Outcome<void> RunImage::hold(const config::ImageFacts& facts, const std::string&
     return done ? Outcome<void>{} : refuse(exit_internal, done.error());
 }
 
-Result<void> RunImage::mount_on(const std::string& place) const {
-    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0)
-        return fail(os_error(errno, "cannot make a mount namespace"));
-    const UniqueFd root{runtime::stack_layers(stack_)};
+namespace {
+
+/// Overlayfs makes its own files with the ids of who mounts it, and the host's root has none where ids are mapped. All
+/// of root's rights stay.
+class AsOwner {
+public:
+    explicit AsOwner(const std::optional<plan::IdMap>& ids) : is_other_{ids.has_value()} {
+        if (!is_other_)
+            return;
+        ::prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
+        ::setfsgid(ids->gids.front().host_id);
+        ::setfsuid(ids->uids.front().host_id);
+    }
+    AsOwner(const AsOwner&) = delete;
+    AsOwner& operator=(const AsOwner&) = delete;
+    ~AsOwner() {
+        if (!is_other_)
+            return;
+        ::setfsuid(0);
+        ::setfsgid(0);
+        ::prctl(PR_SET_SECUREBITS, 0);
+    }
+
+private:
+    bool is_other_;
+};
+
+Result<UniqueFd> mapped_store(const std::string& store, const plan::IdMap& ids) {
+    UniqueFd tree{::open_tree(AT_FDCWD, store.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)};
+    if (!tree)
+        return fail(os_error(errno, "cannot open the image store '" + store + "'"));
+    runtime::MappedNamespaces namespaces;
+    TRY_VOID(runtime::map_ids(tree.get(), ids, namespaces).context("image store '" + store + "'"));
+    return tree;
+}
+
+} // namespace
+
+Result<void> RunImage::mount_on(const std::string& place, const std::optional<plan::IdMap>& ids) const {
+    TRY_VOID(enter_own_mounts());
+    const UniqueFd store = ids ? TRY(mapped_store(stack_.store, *ids)) : UniqueFd{};
+    UniqueFd root;
+    {
+        const AsOwner owner{ids};
+        root = UniqueFd{runtime::stack_layers(stack_, store ? store.get() : -1)};
+    }
     if (!root || ::move_mount(root.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return fail(os_error(errno, "cannot mount the image's layers", "see the kernel's log (dmesg)"));
     return {};

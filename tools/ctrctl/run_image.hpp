@@ -22,8 +22,8 @@ public:
     /// Makes the place for changes, and writes the note into `folder`, which is the run's own.
     Outcome<void> hold(const config::ImageFacts& facts, const std::string& name, const std::string& folder);
     /// In the child that becomes the runtime, and what it starts: the file system is mounted on `place` in a mount
-    /// namespace of its own. A run that is killed leaves none on the host.
-    [[nodiscard]] Result<void> mount_on(const std::string& place) const;
+    /// namespace of its own. A run that is killed leaves none on the host. `ids`: whose its files are to be.
+    [[nodiscard]] Result<void> mount_on(const std::string& place, const std::optional<plan::IdMap>& ids) const;
 
 private:
     RunImage(image::Store store, UniqueFd lock, image::Digest digest)

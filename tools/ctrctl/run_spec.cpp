@@ -1,5 +1,7 @@
 #include "tools/ctrctl/run_spec.hpp"
 
+#include "config/syntax.hpp"
+
 #include <fmt/format.h>
 
 namespace ctrd::ctl {
@@ -47,6 +49,8 @@ std::string declaration_of(const config::UnitSpec& spec) {
     add(text, "hostname", spec.hostname.value_or(""));
     if (spec.network)
         add(text, "network", *spec.network == config::Network::host ? "host" : "none");
+    if (spec.private_users)
+        add(text, "private-users", config::private_users_text(*spec.private_users));
     if (spec.read_only)
         text += fmt::format("read-only = {}\n", *spec.read_only);
     add(text, "restart", spec.restart);

@@ -98,6 +98,19 @@ TEST_CASE("a user is a name or an id, and so is its group", "[config]") {
     CHECK(parse_user("_apt:nogroup")->group->name == "nogroup");
 }
 
+TEST_CASE("private users are a range of the host's, or one that is picked", "[config]") {
+    CHECK(parse_private_users("pick").value()->pick);
+    CHECK_FALSE(parse_private_users("no").value().has_value());
+    CHECK(parse_private_users("identity").value()->first == 0);
+    CHECK(parse_private_users("524288").value()->count == 65536);
+    CHECK(parse_private_users("1000:1").value()->first == 1000);
+    CHECK(private_users_text(*parse_private_users("1000:1").value()) == "1000:1");
+    CHECK(private_users_text(*parse_private_users("pick").value()) == "pick");
+    for (const char* text :
+         {"", "0", "0:5", "yes", "1000:0", "4294967295", "4294967294:2", "-1", "1000:", ":5", "01000"})
+        CHECK_FALSE(parse_private_users(text).has_value());
+}
+
 TEST_CASE("a user text that could mean another user than it says is refused", "[config]") {
     for (const auto* bad : {"",
                             ":",

@@ -388,14 +388,30 @@ TEST_CASE("an image's layers take the place of the rootfs, and nothing else chan
           "stack 2 layers of '/store' into the rootfs, changes go to '/store/containers/web/two'");
 }
 
-TEST_CASE("an image can't be stacked where hooks look for it, nor in a user namespace", "[plan]") {
+TEST_CASE("an image can't be stacked where hooks look for it, nor in a user namespace of others", "[plan]") {
     plan::HostFacts host{.bundle = "/bundle"};
     host.stack = plan::Stack{"/store", {"one"}, ""};
     auto hooked = minimal();
     hooked.hooks.create_runtime.push_back({"/bin/true"});
     CHECK_FALSE(plan::make_plan(hooked, host).has_value());
+    auto joined = minimal();
+    joined.namespaces.push_back({CLONE_NEWUSER, "user", "/proc/1/ns/user"});
+    CHECK_FALSE(plan::make_plan(joined, host).has_value());
+}
+
+TEST_CASE("in a user namespace the store is seen with the container's ids, and a folder where that is asked for",
+          "[plan]") {
     auto mapped = minimal();
     mapped.namespaces.push_back({CLONE_NEWUSER, "user", ""});
-    mapped.uid_mappings = mapped.gid_mappings = {{0, 100000, 65536}};
-    CHECK_FALSE(plan::make_plan(mapped, host).has_value());
+    mapped.uid_mappings = mapped.gid_mappings = {{0, 524288, 65536}};
+    plan::HostFacts host{.bundle = "/bundle"};
+    CHECK_FALSE(steps_of<plan::AttachRootfs>(*plan::make_plan(mapped, host)).at(0).id_map.has_value());
+    host.maps_rootfs = true;
+    CHECK(steps_of<plan::AttachRootfs>(*plan::make_plan(mapped, host)).at(0).id_map->uids == mapped.uid_mappings);
+    CHECK_FALSE(steps_of<plan::AttachRootfs>(*plan::make_plan(minimal(), host)).at(0).id_map.has_value());
+    host.stack = plan::Stack{"/store", {"one"}, ""};
+    const auto stack = steps_of<plan::StackRootfs>(*plan::make_plan(mapped, host)).at(0);
+    REQUIRE(stack.id_map.has_value());
+    CHECK(stack.id_map->gids == mapped.gid_mappings);
+    CHECK(plan::describe(plan::Step{stack}).find(" with other ids") != std::string::npos);
 }
