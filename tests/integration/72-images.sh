@@ -138,6 +138,16 @@ kill "$(pgrep -P $writer)"
 wait $writer 2> /dev/null
 check_equal "nothing of them is left" "$contents_now" "$(contents)"
 
+# --- no room ----------------------------------------------------------------------------------------------------------
+mkdir full && mount -t tmpfs -o size=30m tmpfs full && at_exit umount -l "$work/full"
+check "a small disk holds a small image" ctrctl image load --store full/store docker.tar
+check_status "and not a large one" 1 ctrctl image load --store full/store large.tar
+check_contains "which is said" "No space left on device" "$output"
+check_equal "nothing is left of it" "" "$(ls -A full/store/tmp full/store/partial | grep -v :)"
+check "what was there is whole" ctrctl image verify --store full/store
+check "and has room again" dd if=/dev/zero of=full/file bs=1M count=25
+umount full
+
 # --- damaged ----------------------------------------------------------------------------------------------------------
 images import a/l.tar host.example/gone:1 --command /bin/gone > /dev/null
 images rm host.example/gone:1 # there is something for prune to take

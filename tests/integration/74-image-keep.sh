@@ -23,11 +23,14 @@ check "and as 'docker save' writes it, to a pipe" sh -c 'ctrctl image save --for
 check_equal "both come back, the one as the very same image" "$web" \
     "$(ctrctl image load --store other oci.tar > /dev/null && ctrctl image inspect --store other host.example/web:1 | jq -r .digest)"
 check "the other with the same layers" bash -c 'ctrctl image load --store third docker.tar && diff <(ls third/layers) <(ls other/layers)'
+from_podman() { pod save -q --format "$1-archive" host.example/web:1 | ctrctl image load --store "back-$1" -; }
 for kind in oci docker; do
     check "podman loads it ($kind)" pod load -i $kind.tar
     check_contains "under its name" host.example/web:1 "$output"
     check_equal "with all that it says ($kind)" '["/bin/sh","-c"] ["echo default"]' \
         "$(pod image inspect host.example/web:1 | jq -c '.[0].Config | .Entrypoint, .Cmd' | xargs -0 | tr '\n' ' ' | sed 's/ *$//')"
+    check "and comes back from Podman's storage ($kind)" from_podman $kind
+    check_equal "with the same layers ($kind)" "$(ls other/layers)" "$(ls "back-$kind/layers")"
     pod rmi host.example/web:1 > /dev/null 2>&1
 done
 ctrctl image tag host.example/web:1 host.example/same:2
