@@ -80,6 +80,7 @@ private:
     }
     void set_process();
     void take_image_environment(Json& env) const;
+    void add_image_volumes();
     void set_user();
     void set_environment();
     void set_capabilities();
@@ -154,6 +155,17 @@ void Builder::take_image_environment(Json& env) const {
         return;
     for (const auto& [name, value] : facts_.image->config.environment)
         set_variable(env, name, value, true);
+}
+
+/// Who makes an image expects them to be there, also where no layer has such a folder.
+void Builder::add_image_volumes() {
+    std::string folders;
+    if (facts_.image)
+        for (const std::string& volume : facts_.image->config.volumes)
+            if (check_absolute_path(volume))
+                folders += clean_path(volume) + "\n";
+    if (!folders.empty())
+        config_["annotations"]["io.ctrd.folders"] = std::move(folders);
 }
 
 void Builder::set_environment() {
@@ -389,6 +401,7 @@ Outcome<OciResult> Builder::build() {
     }
     set_process();
     set_environment();
+    add_image_volumes();
     set_capabilities();
     set_namespaces();
     set_private_users();

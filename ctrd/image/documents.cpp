@@ -103,8 +103,10 @@ int fitness(const Descriptor& entry, const Platform& wanted) {
     // arm/v7 runs what was built for v6 and v5; a variant of another architecture has no such order.
     if (wanted.architecture == "arm" && !is.variant.empty() && is.variant < wanted.variant)
         return 3;
-    const bool plain_arm64 = wanted.architecture == "arm64" && (is.variant == "v8" || wanted.variant == "v8");
-    return is.variant.empty() || plain_arm64 ? 2 : 0;
+    // What each of these is without a variant.
+    const std::string_view plain = wanted.architecture == "arm64" ? "v8" : wanted.architecture == "amd64" ? "v1" : "";
+    const bool is_plain = !plain.empty() && (is.variant == plain || (is.variant.empty() && wanted.variant == plain));
+    return is.variant.empty() || is_plain || (wanted.variant == plain && is.variant == plain) ? 2 : 0;
 }
 
 Json descriptor_json(const Descriptor& descriptor) {

@@ -26,6 +26,7 @@ public:
     Result<Plan> make() {
         TRY_VOID(plan_namespaces());
         TRY_VOID(plan_rootfs());
+        plan_folders();
         for (const oci::Mount& mount : spec_.mounts)
             TRY_VOID(plan_mount(mount));
         for (const Offer& offer : host_.offers)
@@ -168,6 +169,19 @@ private:
         if (plan_.uid_mappings.empty())
             return {};
         return IdMap{plan_.uid_mappings, plan_.gid_mappings, recursive};
+    }
+
+    /// Annotation io.ctrd.folders: what the rootfs is to have, one a line. Before the mounts: nothing of theirs is
+    /// touched.
+    void plan_folders() {
+        const auto folders = spec_.annotations.find("io.ctrd.folders");
+        std::string_view rest = folders == spec_.annotations.end() ? std::string_view{} : folders->second;
+        while (!rest.empty()) {
+            const auto path = rest.substr(0, rest.find('\n'));
+            rest.remove_prefix(std::min(rest.size(), path.size() + 1));
+            if (path.starts_with('/'))
+                add(MakeFolder{std::string{path}});
+        }
     }
 
     Result<void> plan_mount(const oci::Mount& mount) {

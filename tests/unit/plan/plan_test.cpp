@@ -415,3 +415,17 @@ TEST_CASE("in a user namespace the store is seen with the container's ids, and a
     CHECK(stack.id_map->gids == mapped.gid_mappings);
     CHECK(plan::describe(plan::Step{stack}).find(" with other ids") != std::string::npos);
 }
+
+TEST_CASE("folders that the rootfs is to have are made before anything is mounted", "[plan]") {
+    auto spec = minimal();
+    spec.mounts = {{"/data", "bind", "/srv", {"rbind"}}};
+    spec.annotations["io.ctrd.folders"] = "/data/deep\n/x\nrelative\n";
+    const auto plan = plan_of(spec);
+    REQUIRE(plan.has_value());
+    const auto folders = steps_of<plan::MakeFolder>(*plan);
+    REQUIRE(folders.size() == 2);
+    CHECK(folders[0].path == "/data/deep");
+    CHECK(folders[1].path == "/x");
+    CHECK(position_of<plan::AttachRootfs>(*plan) < position_of<plan::MakeFolder>(*plan));
+    CHECK(position_of<plan::MakeFolder>(*plan) < position_of<plan::BindMount>(*plan));
+}
