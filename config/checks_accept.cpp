@@ -21,6 +21,7 @@ constexpr std::array about_standby{
     Meaningless{"idle-cpu", "each container ends with its connection"},
     Meaningless{"idle-stop", "each container ends with its connection"},
     Meaningless{"reclaim-memory", "each container ends with its connection"},
+    Meaningless{"terminal", "what the program reads and writes is its connection, or the journal"},
 };
 /// Of a socket.
 constexpr std::array about_binding{

@@ -91,6 +91,7 @@ private:
     void set_seccomp();
     void add_ctrd_key();
     Json& process() { return config_["process"]; }
+    [[nodiscard]] bool has_terminal() const { return options_.terminal || spec_.terminal; }
 
     const UnitSpec& spec_;
     const Facts& facts_;
@@ -100,7 +101,7 @@ private:
 };
 
 void Builder::set_process() {
-    process()["terminal"] = options_.terminal;
+    process()["terminal"] = has_terminal();
     if (!spec_.command.empty())
         process()["args"] = spec_.command;
     if (spec_.working_directory)
@@ -173,7 +174,7 @@ void Builder::set_environment() {
     if (!env.is_array())
         env = Json::array();
     take_image_environment(env);
-    if (options_.terminal)
+    if (has_terminal())
         set_variable(env, "TERM", "xterm", false);
     set_variable(env, "container", "ctrd", false); // systemd and others look at it to know that they are in one
     set_user();

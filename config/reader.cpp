@@ -42,7 +42,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 35> keys;
+    static const std::array<Key, 36> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -86,6 +86,7 @@ private:
     }
     void systemd(const Member& m) { spec_.systemd = in_.boolean(m); }
     void machine_shell(const Member& m) { spec_.machine_shell = in_.boolean(m); }
+    void terminal(const Member& m) { set_plain(spec_.terminal, in_.boolean(m)); }
     void init(const Member& m) { set_plain(spec_.init, in_.boolean(m)); }
     void stop_timeout(const Member& m) { set_plain(spec_.stop_timeout_us, duration(m)); }
     void ready_timeout(const Member& m) { set_plain(spec_.ready_timeout_us, duration(m)); }
@@ -121,7 +122,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 35> SpecReader::keys{{
+const std::array<SpecReader::Key, 36> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -156,6 +157,7 @@ const std::array<SpecReader::Key, 35> SpecReader::keys{{
     {"ready-timeout", &SpecReader::ready_timeout},
     {"systemd", &SpecReader::systemd},
     {"init", &SpecReader::init},
+    {"terminal", &SpecReader::terminal},
     {"machine-shell", &SpecReader::machine_shell},
 }};
 

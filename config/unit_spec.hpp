@@ -101,7 +101,8 @@ struct UnitSpec {
     std::string restart{"no"};     // a value of systemd's Restart=
     std::optional<bool> systemd{}; // see runs_systemd()
     std::optional<bool> machine_shell{};
-    bool init{false}; // ctr-init is PID 1, the payload its child
+    bool terminal{false}; // the program's first three descriptors are a terminal, which others attach to
+    bool init{false};     // ctr-init is PID 1, the payload its child
     Standby standby{Standby::stopped};
     std::uint64_t idle_timeout_us{infinity};          // then it goes back to its standby
     std::optional<std::uint32_t> idle_cpu_permille{}; // of one processor: above it, it is not idle

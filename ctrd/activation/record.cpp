@@ -37,13 +37,15 @@ std::string to_json(const RunRecord& record) {
     nlohmann::json sockets = nlohmann::json::array();
     for (const RecordedSocket& socket : record.sockets)
         sockets.push_back(to_value(socket));
-    const nlohmann::json value{{"name", record.name},
-                               {"leader", record.leader},
-                               {"leader_start", record.leader_start},
-                               {"cgroup", record.cgroup},
-                               {"sockets", std::move(sockets)},
-                               {"phase", record.phase},
-                               {"socket_cgroup", record.socket_cgroup}};
+    nlohmann::json value{{"name", record.name},
+                         {"leader", record.leader},
+                         {"leader_start", record.leader_start},
+                         {"cgroup", record.cgroup},
+                         {"sockets", std::move(sockets)},
+                         {"phase", record.phase},
+                         {"socket_cgroup", record.socket_cgroup}};
+    if (record.terminal != 0)
+        value["terminal"] = record.terminal;
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -56,7 +58,8 @@ Result<RunRecord> parse_record(std::string_view json) {
                          value.at("cgroup").get<std::string>(),
                          {},
                          value.value("phase", std::string{"running"}),
-                         value.value("socket_cgroup", std::uint64_t{0})};
+                         value.value("socket_cgroup", std::uint64_t{0}),
+                         value.value("terminal", std::uint64_t{0})};
         for (const auto& socket : value.at("sockets"))
             record.sockets.push_back(to_socket(socket));
         return record;

@@ -30,6 +30,7 @@ struct RunRecord {
     std::vector<RecordedSocket> sockets{};
     std::string phase{"running"};   // or "created": all but its program, which waits for the first connection
     std::uint64_t socket_cgroup{0}; // the id of that in which the IP sockets were made; 0: there are none
+    std::uint64_t terminal{0};      // st_dev of the terminal's master, which is its devpts' own; 0: it has no terminal
 };
 
 std::string record_path(std::string_view container);

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 
 namespace ctrd {
 namespace {
@@ -128,6 +129,55 @@ Result<void> relay_terminal(int master, int also_readable, const std::function<v
     }
     ::raise(deadly); // blocked until `signals` goes: the caller dies of it with the terminal in order
     return {};
+}
+
+namespace {
+
+/// What the user has typed; true when they leave.
+bool pass_typed(DetachKeys& keys, int stream, pollfd& user) {
+    char buffer[4096];
+    const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof buffer);
+    if (n <= 0) {
+        if (n == 0 || (errno != EINTR && errno != EAGAIN))
+            user.fd = -1;
+        return false;
+    }
+    const auto typed = keys.take({buffer, static_cast<std::size_t>(n)});
+    if (!write_all(stream, typed.bytes))
+        user.fd = -1; // its hang-up is seen by who reads from it
+    return typed.detached;
+}
+
+} // namespace
+
+Result<RelayEnd> relay_shared_terminal(const RelayPlan& plan) {
+    copy_window_size(plan.window);
+    DetachKeys keys = plan.detach_keys;
+    const Signals signals{false};
+    int deadly = 0;
+    {
+        const std::optional<RawTerminal> raw{plan.types ? std::optional<RawTerminal>{std::in_place} : std::nullopt};
+        enum { from_stream, from_signals, from_user, count };
+        pollfd waiting[count] = {
+            {plan.stream, POLLIN, 0}, {signals.fd(), POLLIN, 0}, {plan.types ? STDIN_FILENO : -1, POLLIN, 0}};
+        while (deadly == 0) {
+            if (::poll(waiting, count, -1) < 0 && errno != EINTR)
+                return fail(os_error(errno, "cannot wait for the terminal"));
+            if (waiting[from_signals].revents != 0) {
+                const int number = signals.next();
+                if (number == SIGWINCH)
+                    copy_window_size(plan.window);
+                else
+                    deadly = number;
+            }
+            if (waiting[from_user].revents != 0 && pass_typed(keys, plan.stream, waiting[from_user]))
+                return RelayEnd::detached;
+            if (waiting[from_stream].revents != 0 && move_bytes(plan.stream, STDOUT_FILENO) == Moved::ended)
+                return RelayEnd::hung_up;
+        }
+    }
+    ::raise(deadly); // blocked until `signals` goes
+    return RelayEnd::detached;
 }
 
 } // namespace ctrd

@@ -6,6 +6,7 @@
 #include "ctrd/bus/exec.hpp"
 #include "ctrd/bus/holds.hpp"
 #include "ctrd/bus/registry.hpp"
+#include "ctrd/bus/terminals.hpp"
 #include "ctrd/bus/waits.hpp"
 #include "machined-plugin/units.hpp"
 
@@ -13,9 +14,10 @@ namespace ctrd::bus {
 
 class Actions {
 public:
-    Actions(Registry& registry, systemd::Units& units, Authority& authority, Executions& executions, Callers& callers)
-        : registry_{registry}, units_{units}, authority_{authority},
-          executions_{executions}, callers_{callers}, waits_{registry, callers} {}
+    Actions(Registry& registry, systemd::Units& units, Authority& authority, Executions& executions, Callers& callers,
+            Terminals& terminals)
+        : registry_{registry}, units_{units}, authority_{authority}, executions_{executions}, callers_{callers},
+          terminals_{terminals}, waits_{registry, callers} {}
 
     int start(sd_bus_message* call, const std::string& name);
     int stop(sd_bus_message* call, const std::string& name);
@@ -37,6 +39,8 @@ public:
     int copy_to(sd_bus_message* call, const std::string& name);
     int copy_from(sd_bus_message* call, const std::string& name);
     int bind_mount(sd_bus_message* call, const std::string& name);
+    /// To its terminal.
+    int attach(sd_bus_message* call, const std::string& name);
 
     // actions_journal.cpp: what the journal has. They read their other arguments from the call.
     int logs(sd_bus_message* call, const std::string& name);
@@ -67,6 +71,7 @@ private:
     Authority& authority_;
     Executions& executions_;
     Callers& callers_;
+    Terminals& terminals_;
     Waits waits_;
     Holds holds_{[this](const std::string& name) { thaw_held(name); }};
 };

@@ -2,6 +2,7 @@
 #include "ctrd/bus/actions.hpp"
 #include "ctrd/bus/exec_request.hpp"
 #include "ctrd/bus/inside_request.hpp"
+#include "ctrd/bus/log.hpp"
 #include "ctrd/bus/reply.hpp"
 
 #include <unistd.h>
@@ -76,6 +77,26 @@ int Actions::bind_mount(sd_bus_message* call, const std::string& name) {
                                 };
                                 run_helper(message, caller, name, job);
                             });
+}
+
+int Actions::attach(sd_bus_message* call, const std::string& name) {
+    if (registry_.find(name) == nullptr)
+        return reply_no_such_container(call, name);
+    return authority_.check(call, action::exec, name, [this, name](sd_bus_message* message, const CallerRef&) {
+        if (leader_of(registry_.unit(name)) == 0) {
+            reply_not_running(message, name);
+        } else if (!terminals_.has(name)) {
+            reply_error(message, error_name::no_terminal,
+                        bad_input("container '" + name + "' has no terminal to attach to",
+                                  "terminal = true in its file gives it one at its next start"));
+        } else if (const auto attached = terminals_.attach(name).context("container '" + name + "'"); !attached) {
+            reply_error(message, error_name::limits_exceeded, attached.error());
+        } else if (const int r =
+                       sd_bus_reply_method_return(message, "hh", attached->stream.get(), attached->window.get());
+                   r < 0) {
+            log_warning(os_error(-r, "cannot answer a call of Attach"));
+        }
+    });
 }
 
 } // namespace ctrd::bus

@@ -17,6 +17,7 @@
 #include "ctrd/bus/machine_sockets.hpp"
 #include "ctrd/bus/manager_object.hpp"
 #include "ctrd/bus/standby.hpp"
+#include "ctrd/bus/terminals.hpp"
 #include "machined-plugin/machines.hpp"
 
 #include <systemd/sd-daemon.h>
@@ -62,6 +63,7 @@ private:
     void watch_registry();
     void on_units_loaded(Result<void> loaded);
     void recover_machines();
+    void recover_terminals();
     void on_handover(const HandoverMessage& message, Handover::Descriptors descriptors);
     void on_ended(const std::string& name, UniqueFd asker);
     void store(const HandoverMessage& message, UniqueFd notify_fd);
@@ -80,6 +82,7 @@ private:
                        },
                        [this](const auto& name, UniqueFd asker) { on_ended(name, std::move(asker)); }};
     Registry registry_{compiled_folder};
+    Terminals terminals_{event_.get()};
     MachineShells shells_{event_.get(), [this](const auto& name) { return leader_of(registry_.unit(name)); }};
     DeclaredWatch declared_{
         event_.get(),
@@ -98,7 +101,7 @@ private:
     Authority authority_{bus_.get(), callers_};
     Executions executions_{event_.get()};
     Standby standby_{event_.get(), units_, [this](const auto& name) { return executions_.any_in(name); }};
-    Actions actions_{registry_, units_, authority_, executions_, callers_};
+    Actions actions_{registry_, units_, authority_, executions_, callers_, terminals_};
     std::vector<systemd::BusSlot> objects_{};
     std::map<std::string, pid_t> registered_{}; // container -> leader that machined was told of
     Result<void> failure_{};
@@ -150,6 +153,14 @@ void Daemon::recover_machines() {
         shells_.add(std::move(socket));
 }
 
+void Daemon::recover_terminals() {
+    std::vector<std::string> running;
+    for (const auto& [name, container] : registry_.containers())
+        if (leader_of(container.unit) != 0)
+            running.push_back(name);
+    terminals_.recover(1, running);
+}
+
 Result<void> Daemon::add_objects() {
     objects_.push_back(TRY(add_manager_object(bus_.get(), actions_)));
     objects_.push_back(TRY(add_container_objects(bus_.get(), actions_)));
@@ -170,6 +181,7 @@ void Daemon::watch_registry() {
              registered_.erase(container.name);
              actions_.changed(container);
              shells_.remove(container.name);
+             terminals_.end(container.name);
              remove_leftovers(container.name);
              if (announcing_)
                  announce_removed(bus_.get(), container);
@@ -211,6 +223,7 @@ void Daemon::on_units_loaded(Result<void> loaded) {
     if (loaded) {
         announcing_ = true;
         fault_point("ctrd-units-loaded");
+        recover_terminals();
         recover_machines(); // not before it is known which containers run
         if (const int r = sd_bus_request_name(bus_.get(), bus_name, 0); r < 0)
             loaded = fail(os_error(-r, "cannot take the bus name '" + std::string{bus_name} + "'",
@@ -243,6 +256,8 @@ void Daemon::on_handover(const HandoverMessage& message, Handover::Descriptors d
     look_at_standby(message.name); // one that was only created runs now
     if (descriptors.machine)
         shells_.add(std::move(descriptors.machine));
+    if (descriptors.terminal)
+        terminals_.add(message.name, std::move(descriptors.terminal));
     if (descriptors.notify) // else its unit's state says the rest
         store(message, std::move(descriptors.notify));
 }
@@ -297,6 +312,8 @@ void Daemon::register_machine(const Container& container) {
         registered_.erase(container.name);
         if (state == "stopped" || state == "failed") // while it starts, its socket may be here already
             shells_.remove(container.name);
+        if (leader == 0 && state != "starting") // as above
+            terminals_.end(container.name);
         return;
     }
     if (const auto [at, fresh] = registered_.try_emplace(container.name, leader); !fresh && at->second == leader)

@@ -4,6 +4,7 @@
 #include "ctrd/bus/bind_watch.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/machine_sockets.hpp"
+#include "ctrd/bus/terminals.hpp"
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
@@ -87,6 +88,8 @@ Result<void> Handover::receive(UniqueFd socket) {
             descriptors.notify = std::move(fd);
         else if (container_of_socket(fd.get()) == message.name)
             descriptors.machine = std::move(fd);
+        else if (is_terminal_master(fd.get()))
+            descriptors.terminal = std::move(fd);
         else
             return fail(bad_input("container '" + message.name + "': a descriptor is nothing of ctrd's"));
     }

@@ -1,5 +1,5 @@
 // /run/ctrd/handover: ctr-run tells that a container is ready, and hands over what is ctrd's from then on: its seccomp
-// notification descriptor and its machine socket. And that it has ended, before its unit is at rest.
+// notification descriptor, its machine socket and its terminal. And that it has ended, before its unit is at rest.
 #pragma once
 
 #include "ctrd/base/fd.hpp"
@@ -22,8 +22,9 @@ Result<HandoverMessage> parse_handover(std::string_view json);
 class Handover {
 public:
     struct Descriptors {
-        UniqueFd notify{};  // none where the container adopts no socket
-        UniqueFd machine{}; // none where a systemd runs in the container
+        UniqueFd notify{};   // none where the container adopts no socket
+        UniqueFd machine{};  // none where a systemd runs in the container
+        UniqueFd terminal{}; // its master; none where terminal = true is not declared
     };
     using Received = std::function<void(const HandoverMessage& message, Descriptors descriptors)>;
     /// ctr-run waits until a byte comes over `asker`, or its end.

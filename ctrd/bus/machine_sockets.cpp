@@ -2,30 +2,17 @@
 
 #include "ctrd/base/names.hpp"
 #include "ctrd/base/process.hpp"
+#include "ctrd/bus/stored_descriptors.hpp"
 #include "machined-plugin/machine_socket.hpp"
 
-#include <dirent.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstring>
-#include <memory>
 
 namespace ctrd::bus {
 namespace {
-
-struct CloseDir {
-    void operator()(DIR* dir) const { ::closedir(dir); }
-};
-
-bool is_socket_link(int folder, const char* name) {
-    char link[64];
-    const ssize_t length = ::readlinkat(folder, name, link, sizeof link);
-    return length > 0 && std::string_view{link, static_cast<std::size_t>(length)}.starts_with("socket:");
-}
 
 /// 0: the sender is in no pid namespace of ours, or the kernel did not say.
 pid_t sender_of(int connection) {
@@ -65,22 +52,9 @@ std::string container_of_socket(int fd) {
 }
 
 Result<std::vector<UniqueFd>> take_machine_sockets_from(pid_t pid) {
-    const UniqueFd pidfd = TRY(open_pidfd(pid));
-    const std::unique_ptr<DIR, CloseDir> dir{::opendir(("/proc/" + std::to_string(pid) + "/fd").c_str())};
-    if (!dir)
-        return fail(os_error(errno, "cannot list the descriptors of process " + std::to_string(pid)));
-    std::vector<UniqueFd> found;
-    while (const dirent* entry = ::readdir(dir.get())) {
-        const std::string_view name = entry->d_name;
-        int number = -1;
-        if (std::from_chars(name.data(), name.data() + name.size(), number).ec != std::errc{} ||
-            !is_socket_link(::dirfd(dir.get()), entry->d_name))
-            continue;
-        auto fd = steal_fd(pidfd.get(), number);
-        if (fd && !container_of_socket(fd->get()).empty()) // else closed since, or somebody else's
-            found.push_back(*std::move(fd));
-    }
-    return found;
+    return take_descriptors_from(
+        pid, [](std::string_view link) { return link.starts_with("socket:"); },
+        [](int fd) { return !container_of_socket(fd).empty(); });
 }
 
 bool is_machined_cgroup(std::string_view cgroup) {

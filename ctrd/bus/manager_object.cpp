@@ -148,6 +148,8 @@ const sd_bus_vtable vtable[] = {
     SD_BUS_METHOD_WITH_ARGS(
         "Exec", SD_BUS_ARGS("s", name, "as", argv, "a{sv}", options, "h", stdin_fd, "h", stdout_fd, "h", stderr_fd),
         SD_BUS_RESULT("i", status), on<&Actions::exec>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("AttachContainer", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", stream, "h", terminal),
+                            on<&Actions::attach>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("PauseContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::pause>,
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("ResumeContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::resume>,

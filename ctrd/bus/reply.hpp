@@ -11,6 +11,7 @@ constexpr const char* no_such_container = "io.ctrd1.Error.NoSuchContainer";
 constexpr const char* start_failed = "io.ctrd1.Error.StartFailed";
 constexpr const char* stop_failed = "io.ctrd1.Error.StopFailed";
 constexpr const char* not_running = "io.ctrd1.Error.NotRunning";
+constexpr const char* no_terminal = "io.ctrd1.Error.NoTerminal";
 constexpr const char* bad_input = "io.ctrd1.Error.BadInput";
 constexpr const char* failed = "org.freedesktop.DBus.Error.Failed";
 constexpr const char* access_denied = "org.freedesktop.DBus.Error.AccessDenied";

@@ -66,6 +66,7 @@ METHODS = {
     "Hold": ("HoldContainer", "manage-containers", "", (), ()),
     "Resume": ("ResumeContainer", "manage-containers", "", (), ()),
     "Exec": ("Exec", "exec", "asa{sv}hhh", (["/bin/true"], {}, 0, 1, 2), (NULL, NULL, NULL)),
+    "Attach": ("AttachContainer", "exec", "", (), ()),
     "SetProperties": ("SetContainerProperties", "set-properties", "ba{sv}", (1, {"TasksMax": ("t", 500)}), ()),
     "CopyTo": ("CopyToContainer", "copy-files", "sha{sv}", ("/tmp/copied", 0, {"Single": ("b", 1)}), (NULL,)),
     "CopyFrom": ("CopyFromContainer", "copy-files", "sh", ("/etc/passwd", 0), (DATA,)),
@@ -121,7 +122,7 @@ def refused(bus, methods, container, error):
 run("bash", "-c", '. "$CTRD_SOURCE/tests/integration/lib.sh"; make_busybox_tree /srv/tree')
 loop = '["/bin/sh", "-c", "trap \\"exit 0\\" TERM; while :; do sleep 0.05; done"]'
 for name in ("web", "other"):
-    declare(name, f'rootfs = "/srv/tree"\nstart = "manual"\ncommand = {loop}\n')
+    declare(name, f'rootfs = "/srv/tree"\nstart = "manual"\ncommand = {loop}\nterminal = true\n')
 run("systemctl", "daemon-reload")
 run("systemctl", "start", "ctr@web.service", "ctr@other.service")
 

@@ -26,7 +26,7 @@ chance = random.Random(SEED)
 
 # Of each method the arguments after the container's name.
 METHODS = {
-    "Start": "", "Stop": "", "Restart": "", "Pause": "", "Resume": "", "Hold": "", "Kill": "si", "Wait": "", "Exec": "asa{sv}hhh",
+    "Start": "", "Stop": "", "Restart": "", "Pause": "", "Resume": "", "Hold": "", "Kill": "si", "Wait": "", "Exec": "asa{sv}hhh", "Attach": "",
     "SetProperties": "ba{sv}", "GetStats": "", "GetProcesses": "", "CopyTo": "sha{sv}", "CopyFrom": "sh", "BindMount": "ssa{sv}",
     "Rename": "s", "Remove": "a{sv}", "GetLogs": "ha{sv}",
 }
@@ -35,6 +35,7 @@ MANAGERS = {
     "Resume": "ResumeContainer", "Hold": "HoldContainer", "Kill": "KillContainer", "Wait": "WaitContainer", "SetProperties": "SetContainerProperties",
     "GetStats": "GetContainerStats", "GetProcesses": "GetContainerProcesses", "CopyTo": "CopyToContainer",
     "CopyFrom": "CopyFromContainer", "BindMount": "BindMountContainer", "Rename": "RenameContainer", "Remove": "RemoveContainer", "GetLogs": "GetContainerLogs",
+    "Attach": "AttachContainer",
 }
 OTHERS = {"ListContainers": "", "GetContainer": "s", "GetContainerByPID": "u", "GetContainerByUnit": "s", "GetContainerByCGroup": "s",
           "CreateContainer": "ss", "GetEvents": "ha{sv}"}

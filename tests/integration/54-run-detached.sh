@@ -45,7 +45,6 @@ check "and is not kept" eval '[ ! -e /run/ctrd/containers/again.toml ] && [ -z "
 check_status "what is wrong is said before anything is done" 2 ctrctl run -d --name again --user nobodyelse --rootfs /srv/tree -- /bin/true
 check "and leaves nothing, either" test ! -e /run/ctrd/containers/again.toml
 check_status "--restart is for the background" 2 ctrctl run --restart=always --rootfs /srv/tree -- /bin/true
-check_status "a terminal is not" 2 ctrctl run -d -t --rootfs /srv/tree -- /bin/true
 
 first=$(ctrctl run -d --rootfs /srv/tree -- /bin/sh -c "$loop")
 second=$(ctrctl run -d --rootfs /srv/tree -- /bin/sh -c "$loop")

@@ -29,6 +29,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -68,8 +69,10 @@ private:
     Result<void> spawn();
     Result<void> tell_main_pid() const;
     Result<void> run_payload(const Deadline& deadline);
+    Result<void> keep_terminal();
     Result<void> write_record(const char* phase) const;
     [[nodiscard]] std::vector<int> lasting() const;
+    [[nodiscard]] std::vector<int> for_ctrd() const;
     Result<void> tell_ready() const;
     Result<void> stand_by();
     void complete();
@@ -92,6 +95,9 @@ private:
     std::optional<UnitCgroup> cgroup_;
     std::optional<runtime::Container> container_;
     UniqueFd notify_fd_;
+    std::optional<SocketPair> console_; // over which the child sends the master of its terminal
+    UniqueFd terminal_;
+    std::uint64_t terminal_device_{0};
     bool recorded_{false};
     bool completed_{false};
 };
@@ -194,6 +200,10 @@ Result<void> Start::spawn() {
         options.init = init.get();
         options.init_args = init_arguments(declared_);
     }
+    if (plan_.process.process.terminal) {
+        console_ = TRY(make_socket_pair());
+        options.console_socket = console_->theirs.get();
+    }
     container_ = TRY(runtime::Container::spawn(plan_, options));
     fault_point("start-cloned");
     watch_.lap("open its files, clone its first process");
@@ -208,16 +218,41 @@ Result<void> Start::tell_main_pid() const {
 
 Result<void> Start::write_record(const char* phase) const {
     const std::uint64_t started = TRY(start_time(container_->pid()));
-    return activation::write_record(
-        {name_, container_->pid(), started, cgroup_->payload, sockets_.recorded(), phase, socket_cgroup_});
+    return activation::write_record({name_, container_->pid(), started, cgroup_->payload, sockets_.recorded(), phase,
+                                     socket_cgroup_, terminal_device_});
 }
 
-/// The descriptors that are ctrd's from READY on.
+/// Its master lives as long as the unit, in the unit's own store. The poll would take it out of there whenever no
+/// process of the container has the other end open, which may be again in the next moment.
+Result<void> Start::keep_terminal() {
+    if (!console_)
+        return {};
+    auto message = TRY(receive_fds(console_->ours.get(), 4096, MSG_DONTWAIT).context("the container's terminal"));
+    struct stat st {};
+    if (message.fds.size() != 1 || ::fstat(message.fds.front().get(), &st) < 0)
+        return fail(bad_input("the container's terminal did not come"));
+    terminal_ = std::move(message.fds.front());
+    terminal_device_ = st.st_dev;
+    console_.reset();
+    const int fd = terminal_.get();
+    TRY_VOID(manager_.send("FDSTORE=1\nFDPOLL=0\nFDNAME=" + std::string{stored_name}, {&fd, 1}));
+    return write_record("running");
+}
+
+/// The descriptors that are ctrd's from READY on, but for the terminal.
 std::vector<int> Start::lasting() const {
     std::vector<int> fds;
     for (const UniqueFd* fd : {&notify_fd_, &machine_.socket})
         if (*fd)
             fds.push_back(fd->get());
+    return fds;
+}
+
+/// And the terminal, which is in the unit's store already.
+std::vector<int> Start::for_ctrd() const {
+    auto fds = lasting();
+    if (terminal_)
+        fds.push_back(terminal_.get());
     return fds;
 }
 
@@ -248,7 +283,7 @@ void Start::complete() {
     tell_started(name_, container_->pid()); // a journal that is busy makes nobody wait but us
     // What it has to know it also hears from systemd, and takes out of the unit's store.
     if (!notify_fd_) [[maybe_unused]]
-        auto handed = hand_over(name_, container_->pid(), lasting());
+        auto handed = hand_over(name_, container_->pid(), for_ctrd());
 }
 
 void Start::keep_times() {
@@ -268,7 +303,7 @@ void Start::finish_binds(BindPhase& binds) {
                             "some programs refuse IPv6 clients then; listen = \"0.0.0.0:PORT\" gives them IPv4 ones"});
     sockets_.restore_backlogs();
     fault_point("start-binds-finished");
-    if (auto handed = hand_over(name_, container_->pid(), lasting()); !handed)
+    if (auto handed = hand_over(name_, container_->pid(), for_ctrd()); !handed)
         print_warning(name_, handed.error());
 }
 
@@ -279,6 +314,7 @@ Result<void> Start::run_payload(const Deadline& deadline) {
     notify_fd_ = container_->take_notify_fd();
     stop.wait();
     fault_point("start-executed");
+    TRY_VOID(keep_terminal());
     watch_.lap("its own set-up ends, exec");
     return waits_for_ports() ? Result<void>{} : tell_ready();
 }

@@ -243,6 +243,11 @@ Failure Client::explain(const sd_bus_error& error, const std::string& doing, con
         return {exit_failure, bad_input(text, text.find("is paused") != std::string::npos
                                                   ? "let it go on: 'ctrctl resume " + name + "'"
                                                   : "start it first: 'ctrctl start " + name + "'")};
+    if (kind == "io.ctrd1.Error.NoTerminal")
+        return {exit_failure, bad_input(doing + ": it has no terminal",
+                                        "'ctrctl logs -f " + name + "' shows what it writes, 'ctrctl exec " + name +
+                                            " COMMAND' runs something in it; terminal = true in its file gives it "
+                                            "a terminal at its next start")};
     if (kind == "io.ctrd1.Error.StartFailed")
         return {exit_failure, bad_input(text, "'ctrctl logs " + name + "' shows why")};
     if (was_undelivered(kind))

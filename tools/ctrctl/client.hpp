@@ -2,6 +2,7 @@
 // what may safely be asked twice is asked again, and the bus starts a new ctrd for it.
 #pragma once
 
+#include "ctrd/base/fd.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/polkit_agent.hpp"
 #include "tools/ctrctl/settings.hpp"
@@ -82,6 +83,12 @@ struct Use {
     std::map<std::string, double, std::less<>> shares{};
 };
 
+/// Of AttachContainer: the bytes of a container's terminal, and the terminal itself.
+struct AttachedTerminal {
+    UniqueFd stream{};
+    UniqueFd window{};
+};
+
 /// How something is copied into a container.
 struct CopyWay {
     std::string name{}; // what it is called if the target is a folder
@@ -113,6 +120,7 @@ public:
                              bool read_only, bool make_target);
     Outcome<void> copy_to(const std::string& name, const std::string& path, int data, const CopyWay& way);
     Outcome<void> copy_from(const std::string& name, const std::string& path, int data);
+    Outcome<AttachedTerminal> attach(const std::string& name);
 
     /// A method call to the manager, not sent yet.
     Outcome<Message> new_call(const char* method);

@@ -156,4 +156,19 @@ Outcome<void> Client::copy_to(const std::string& name, const std::string& path, 
     return {};
 }
 
+Outcome<AttachedTerminal> Client::attach(const std::string& name) {
+    const std::string doing = "cannot attach to container '" + name + "'";
+    const auto add_name = [&](sd_bus_message* m) { return sd_bus_message_append(m, "s", name.c_str()); };
+    auto reply = call({manager_path, manager_interface, "AttachContainer", doing, name}, add_name);
+    if (!reply)
+        return std::unexpected{std::move(reply).error()};
+    int stream = -1, window = -1; // the message's own
+    int r = sd_bus_message_read(reply->get(), "hh", &stream, &window);
+    auto kept = r < 0 ? fail(os_error(-r, "malformed")) : dup(stream);
+    auto size = r < 0 ? fail(os_error(-r, "malformed")) : dup(window);
+    if (!kept || !size)
+        return refuse(exit_internal, std::move(!kept ? kept : size).context(doing).error());
+    return AttachedTerminal{*std::move(kept), *std::move(size)};
+}
+
 } // namespace ctrd::ctl

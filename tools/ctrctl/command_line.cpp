@@ -154,6 +154,7 @@ private:
     void add_show();
     void add_events();
     void add_exec();
+    void add_attach();
     void add_logs();
     void add_run();
     void add_new(const char* name, const char* help);
@@ -178,6 +179,7 @@ private:
     ShowOptions show_{};
     EventsOptions events_{};
     ExecOptions exec_{};
+    AttachOptions attach_{};
     LogsOptions logs_{};
     RunOptions run_{};
     RemoveOptions remove_{};
@@ -209,6 +211,7 @@ Parser::Parser() {
     add_show();
     add_events();
     add_exec();
+    add_attach();
     add_logs();
     add_run();
     add_keeping();
@@ -316,6 +319,15 @@ void Parser::add_exec() {
     add_ask(verb, exec_.no_ask_password);
 }
 
+void Parser::add_attach() {
+    CLI::App& verb = add("attach", "Get at the terminal of a running container; ends with the container's exit code");
+    verb.add_option("NAME", attach_.name, "container")->required();
+    verb.add_option("--detach-keys", attach_.detach_keys, "what leaves it running; \"\" for none")
+        ->option_text("KEYS [ctrl-p,ctrl-q]");
+    verb.add_flag("--no-stdin", attach_.no_stdin, "only look");
+    add_ask(verb, attach_.no_ask_password);
+}
+
 void Parser::add_logs() {
     CLI::App& verb = add("logs", "Show what a container has written, from the journal");
     verb.add_option("NAME", logs_.name, "container")->required();
@@ -338,6 +350,8 @@ void Parser::add_new(const char* name, const char* help) {
         ->option_text("DIR");
     if (verb.get_name() == "run")
         add_terminal(verb, run_);
+    else
+        verb.add_flag("-t,--tty", run_.terminal, "with a terminal, for 'ctrctl attach'");
     add_process(verb, run_);
     verb.add_option("--hostname", run_.hostname, "its host name")->option_text("NAME");
     verb.add_option("--network", run_.network, "none: loopback only (the default of a folder), host: the host's own")
@@ -446,8 +460,8 @@ Outcome<Command> Parser::chosen() {
         {"top", [&] { return use_; }},       {"ps", [&] { return use_; }},        {"show", [&] { return show_; }},
         {"rm", [&] { return remove_; }},     {"cat", [&] { return show_; }},      {"events", [&] { return events_; }},
         {"create", [&] { return run_; }},    {"rename", [&] { return rename_; }}, {"timing", [&] { return timing_; }},
-        {"login", [&] { return login_; }},   {"logout", [&] { return login_; }},  {"diff", [&] { return diff_; }},
-        {"commit", [&] { return commit_; }}, {"export", [&] { return export_; }},
+        {"attach", [&] { return attach_; }}, {"login", [&] { return login_; }},   {"logout", [&] { return login_; }},
+        {"diff", [&] { return diff_; }},     {"commit", [&] { return commit_; }}, {"export", [&] { return export_; }},
     };
     for (const auto& [known, options] : verbs)
         if (known == name)

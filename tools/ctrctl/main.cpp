@@ -22,6 +22,7 @@ struct Run {
     int operator()(const ShowOptions& options) const { return show(options); }
     int operator()(const EventsOptions& options) const { return events(options); }
     int operator()(const ExecOptions& options) const { return exec(options); }
+    int operator()(const AttachOptions& options) const { return attach(options); }
     int operator()(const LogsOptions& options) const { return logs(options); }
     int operator()(const RunOptions& options) const { return run(options); }
     int operator()(const CheckOptions& options) const { return check(options); }

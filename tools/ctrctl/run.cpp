@@ -115,6 +115,7 @@ Outcome<config::UnitSpec> spec_of(const RunOptions& options, const std::string& 
     }
     if (options.read_only)
         spec.read_only = true;
+    spec.terminal = options.terminal && (options.detach || options.create);
     if (!options.restart.empty())
         spec.restart = options.restart;
     for (const auto& assignment : options.environment)

@@ -28,9 +28,6 @@ int report_declared(const Error& error) {
 } // namespace
 
 int run_detached(const RunOptions& options, const std::string& name, const config::UnitSpec& spec) {
-    if (options.terminal)
-        return report(exit_bad_input, bad_input("a container in the background has no terminal",
-                                                "leave --tty or --detach out; 'ctrctl exec' has one in it"));
     if (auto declared = declare_until_boot(name, declaration_of(spec)); !declared)
         return report_declared(declared.error());
     if (options.detach)

@@ -53,6 +53,8 @@ std::string declaration_of(const config::UnitSpec& spec) {
         add(text, "private-users", config::private_users_text(*spec.private_users));
     if (spec.read_only)
         text += fmt::format("read-only = {}\n", *spec.read_only);
+    if (spec.terminal)
+        text += "terminal = true\n";
     add(text, "restart", spec.restart);
     if (!spec.environment.empty())
         text += "\n[environment]\n";

@@ -95,6 +95,13 @@ struct ExecOptions {
 };
 int exec(const ExecOptions& options);
 
+struct AttachOptions {
+    std::string name{};
+    std::string detach_keys{"ctrl-p,ctrl-q"};
+    bool no_stdin{false}, no_ask_password{false};
+};
+int attach(const AttachOptions& options);
+
 struct LogsOptions {
     std::string name{}, lines{}, since{}, until{};
     std::string json{"off"};
@@ -186,8 +193,8 @@ struct Answer {
 
 /// One command line, understood.
 using Command = std::variant<Answer, ListOptions, StatusOptions, ControlOptions, WaitOptions, SetOptions, BindOptions,
-                             CpOptions, UseOptions, ShowOptions, EventsOptions, ExecOptions, LogsOptions, RunOptions,
-                             RemoveOptions, RenameOptions, CheckOptions, ApplyOptions, TimingOptions, ImageOptions,
-                             LoginOptions, DiffOptions, CommitOptions, ExportOptions>;
+                             CpOptions, UseOptions, ShowOptions, EventsOptions, ExecOptions, AttachOptions, LogsOptions,
+                             RunOptions, RemoveOptions, RenameOptions, CheckOptions, ApplyOptions, TimingOptions,
+                             ImageOptions, LoginOptions, DiffOptions, CommitOptions, ExportOptions>;
 
 } // namespace ctrd::ctl

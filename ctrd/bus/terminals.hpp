@@ -1,0 +1,40 @@
+// The terminals of all containers that are declared with terminal = true and run. Their masters are kept by the units'
+// descriptor stores: a ctrd that comes back finds them there.
+#pragma once
+
+#include "ctrd/bus/terminal.hpp"
+
+#include <sys/types.h>
+
+#include <map>
+#include <vector>
+
+namespace ctrd::bus {
+
+class Terminals {
+public:
+    explicit Terminals(sd_event* event) : event_{event} {}
+    Terminals(const Terminals&) = delete;
+    Terminals& operator=(const Terminals&) = delete;
+
+    /// It takes the place of an earlier run's.
+    void add(const std::string& container, UniqueFd master);
+    /// The container has ended.
+    void end(const std::string& container);
+    [[nodiscard]] bool has(const std::string& container) const { return by_name_.contains(container); }
+    /// `container` must have one.
+    Result<Terminal::Attached> attach(const std::string& container) { return by_name_.at(container)->attach(); }
+
+    /// Those that the service manager keeps, each for the container whose record names its devpts.
+    void recover(pid_t manager, const std::vector<std::string>& containers);
+
+private:
+    sd_event* event_;
+    std::map<std::string, std::unique_ptr<Terminal>> by_name_{};
+    std::list<std::unique_ptr<Terminal>> ending_{};
+};
+
+/// The upper end of a pseudo terminal?
+bool is_terminal_master(int fd) noexcept;
+
+} // namespace ctrd::bus
