@@ -89,10 +89,20 @@ report(code == 3, "there is no other to rename", said)
 # --- ctrctl create
 code, said = ctrctl("create", "--name", "kept", "--rootfs", TREE, "--", "/payload", "exit", "5")
 report(code == 0 and said == "kept" and listed()["kept"] == "stopped", "ctrctl create makes one, and does not start it", said)
+for root, text in ((FOLDER, 'command = ["/payload", "exit", "6"]\n'), ("/etc/ctrd/containers", 'hostname = "dropped"\n')):
+    os.makedirs(f"{root}/kept.toml.d")
+    with open(f"{root}/kept.toml.d/{text.split()[0]}.conf.toml", "w") as file:
+        file.write(text)
 code, said = ctrctl("rename", "kept", "named")
 report(code == 0 and "named" in listed() and "kept" not in listed(), "ctrctl rename names it", said)
 ctrctl("start", "named")
-report(ctrctl("wait", "named")[0] == 5, "it is started when that is asked for")
+report(ctrctl("wait", "named")[0] == 6, "it is started when that is asked for, with the drop-ins that came along", ctrctl("cat", "named"))
+report(os.path.exists("/etc/ctrd/containers/named.toml.d/hostname.conf.toml"), "the administrator's ones, too")
+run("rm", "-r", "/etc/ctrd/containers/named.toml.d")
+os.makedirs(f"{FOLDER}/taken.toml.d")
+code, said = ctrctl("rename", "named", "taken")
+report(code != 0 and "taken.toml.d" in said and "named" in listed(), "one whose drop-ins would meet others is not renamed", said)
+os.rmdir(f"{FOLDER}/taken.toml.d")
 
 # --- remove
 reply = call("RemoveContainer", "sa{sv}", "bundled", {})

@@ -15,12 +15,14 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 
 namespace ctrd::ctl {
 namespace {
 
 using systemd::ManagerClient;
 constexpr const char* folder = "/run/ctrd/containers";
+constexpr std::array drop_in_roots{folder, "/etc/ctrd/containers"};
 
 std::string file_of(const std::string& name) { return folder + ("/" + name) + ".toml"; }
 std::string service_of(const std::string& name) { return "ctr@" + name + ".service"; }
@@ -69,6 +71,26 @@ Result<void> write_new(const std::string& name, const std::string& text) {
     return {};
 }
 
+std::string drop_ins_of(const char* root, const std::string& name) { return root + ("/" + name) + ".toml.d"; }
+
+/// Its drop-ins change what the container is, whoever wrote them: they go by its name. A package's stay.
+Result<void> move_drop_ins(const std::string& name, const std::string& to) {
+    for (std::size_t i = 0; i < drop_in_roots.size(); ++i) {
+        const std::string from = drop_ins_of(drop_in_roots[i], name);
+        const std::string target = drop_ins_of(drop_in_roots[i], to);
+        if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) == 0 || errno == ENOENT)
+            continue;
+        auto failed =
+            fail(os_error(errno, "cannot rename '" + from + "' to '" + target + "'",
+                          errno == EEXIST ? "it is of an earlier container: remove it, or choose another name" : ""));
+        while (i-- > 0)
+            ::renameat2(AT_FDCWD, drop_ins_of(drop_in_roots[i], to).c_str(), AT_FDCWD,
+                        drop_ins_of(drop_in_roots[i], name).c_str(), RENAME_NOREPLACE);
+        return failed;
+    }
+    return {};
+}
+
 /// Only what was declared until the next boot.
 Result<void> check_ours(const std::string& name) {
     const auto file = config::find_main_file(name, config::SearchDirs::system());
@@ -82,6 +104,8 @@ Result<void> check_ours(const std::string& name) {
 
 Result<void> forget(ManagerClient& manager, const std::string& name) {
     ::unlink(file_of(name).c_str());
+    std::error_code error; // until the next boot, as the file: another container of that name would have them
+    std::filesystem::remove_all(drop_ins_of(folder, name), error);
     TRY_VOID(forget_images({name}));
     TRY_VOID(manager.reload());
     // A failed one would be listed by systemctl as if it were still to be looked after.
@@ -118,8 +142,13 @@ Result<void> rename_declared(const std::string& name, const std::string& to) {
     }
     // First, so that the new name is never without what it is about.
     TRY_VOID(move_image(name, to));
+    if (auto moved = move_drop_ins(name, to); !moved) {
+        [[maybe_unused]] auto back = move_image(to, name);
+        return moved;
+    }
     if (::renameat2(AT_FDCWD, file_of(name).c_str(), AT_FDCWD, file_of(to).c_str(), RENAME_NOREPLACE) < 0) {
         auto failed = fail(os_error(errno, "cannot rename '" + file_of(name) + "' to '" + file_of(to) + "'"));
+        [[maybe_unused]] auto drop_ins_back = move_drop_ins(to, name);
         [[maybe_unused]] auto back = move_image(to, name);
         return failed;
     }
