@@ -109,6 +109,8 @@ Outcome<Loaded> load_files(std::string_view name, const std::string& main, const
         else
             std::ranges::move(source.error(), std::back_inserter(problems));
     }
+    if (files.size() < paths.size()) // what the missing one says can't be missed in the rest
+        return refuse(std::move(problems));
     auto spec = parse(name, files);
     if (!spec)
         std::ranges::move(spec.error(), std::back_inserter(problems));

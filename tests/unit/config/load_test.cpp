@@ -125,5 +125,7 @@ TEST_CASE("check_file takes the container's name from the file's", "[config]") {
     CHECK(check_file(folder / "shop.toml")->spec.name == "shop");
     folder.write("shop.txt", declaration());
     CHECK_FALSE(check_file(folder / "shop.txt").has_value());
-    CHECK_FALSE(check_file(folder / "none.toml").has_value());
+    const auto missing = check_file(folder / "none.toml");
+    REQUIRE_FALSE(missing.has_value());
+    CHECK(missing.error().size() == 1); // and not what such a file would have to say besides
 }
