@@ -1,28 +1,20 @@
 // logs: the journal is the only log, and journalctl the only reader that is needed.
 #include "tools/ctrctl/client.hpp"
+#include "tools/ctrctl/journal_reader.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/output.hpp"
 #include "tools/ctrctl/verbs.hpp"
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <memory>
 
 namespace ctrd::ctl {
 namespace {
 
-/// journalctl's arguments; every value is glued to its option, so that none can pass for another option.
-std::vector<std::string> journal_arguments(const LogsOptions& options) {
-    std::vector<std::string> arguments{"journalctl", "--unit=ctr@" + options.name + ".service"};
-    if (options.follow)
-        arguments.emplace_back("--follow");
-    if (!options.lines.empty())
-        arguments.push_back("--lines=" + options.lines);
-    if (!options.since.empty())
-        arguments.push_back("--since=" + options.since);
-    if (!options.until.empty())
-        arguments.push_back("--until=" + options.until);
+std::vector<std::string> arguments_of(const LogsOptions& options) {
+    auto arguments = journal_arguments({options.lines, options.since, options.until, {}, options.follow});
+    arguments.push_back("--unit=ctr@" + options.name + ".service");
     if (const Json json = json_of(options.json); json != Json::off)
         arguments.emplace_back(json == Json::pretty ? "--output=json-pretty" : "--output=json");
     if (::isatty(STDOUT_FILENO) != 1)
@@ -51,13 +43,7 @@ int logs(const LogsOptions& options) {
         return report(good.error());
     if (auto exists = check_exists(options.name); !exists)
         return report(exists.error());
-    auto arguments = journal_arguments(options);
-    std::vector<char*> argv;
-    for (auto& argument : arguments)
-        argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    ::execvp(argv[0], argv.data());
-    return report(exit_internal, os_error(errno, "cannot run journalctl", "it belongs to the package systemd"));
+    return read_journal(arguments_of(options));
 }
 
 } // namespace ctrd::ctl
