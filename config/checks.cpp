@@ -135,6 +135,23 @@ void check_environment(const UnitSpec& spec, Findings& found) {
     }
 }
 
+/// As systemd takes them: a name is a file's, and no specifier is meant.
+void check_credentials(const UnitSpec& spec, Findings& found) {
+    for (const auto& [name, path] : spec.credentials) {
+        const auto key = "credentials." + name;
+        if (name.empty() || name.size() > 255 || name.starts_with('.') ||
+            name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") !=
+                std::string::npos)
+            found.add(key, fmt::format("'{}' is not a name for a credential", is_printable(name) ? name : "?"),
+                      "use letters, digits, '-', '_' and '.', not beginning with a '.'");
+        else if (path.find('\\') != std::string::npos || path.ends_with(' '))
+            found.add(key, fmt::format("'{}' can't be the file of a credential", path),
+                      "a backslash, or a blank at the end, means something else in a unit");
+        else
+            found.add_if(key, check_absolute_path(path));
+    }
+}
+
 void check_capabilities(const UnitSpec& spec, Findings& found) {
     if (!spec.capabilities)
         return;
@@ -426,6 +443,7 @@ constexpr std::array checks{
     Check{"private users", check_private_users},
     Check{"process", check_process},
     Check{"environment", check_environment},
+    Check{"credentials", check_credentials},
     Check{"capabilities", check_capabilities},
     Check{"mounts", check_mounts},
     Check{"sockets", check_sockets},

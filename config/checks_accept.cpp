@@ -21,6 +21,8 @@ constexpr std::array about_standby{
     Meaningless{"idle-cpu", "each container ends with its connection"},
     Meaningless{"idle-stop", "each container ends with its connection"},
     Meaningless{"reclaim-memory", "each container ends with its connection"},
+    Meaningless{"notify", "each container is ready when it has its connection"},
+    Meaningless{"credentials", "the containers of single connections are given none"},
     Meaningless{"terminal", "what the program reads and writes is its connection, or the journal"},
 };
 /// Of a socket.

@@ -250,6 +250,8 @@ void set_systemd_defaults(UnitSpec& spec, bool signal_too) {
         spec.stop_signal = "SIGRTMIN+3";
     if (!spec.origins.contains("stop-timeout"))
         spec.stop_timeout_us = 90'000'000;
+    if (!spec.origins.contains("ready-timeout"))
+        spec.ready_timeout_us = 90'000'000;
 }
 
 const char* source_key(const UnitSpec& spec) { return spec.image ? "image" : spec.bundle ? "bundle" : "rootfs"; }
@@ -259,6 +261,8 @@ const std::string& source_of(const UnitSpec& spec) {
     const auto& source = spec.image ? spec.image : spec.bundle ? spec.bundle : spec.rootfs;
     return source ? *source : none;
 }
+
+bool awaits_word(const UnitSpec& spec) { return spec.notify.value_or(runs_systemd(spec)) && !accepts(spec); }
 
 bool has_machine_shell(const UnitSpec& spec) { return spec.machine_shell.value_or(!runs_systemd(spec)); }
 

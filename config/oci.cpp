@@ -371,6 +371,8 @@ void Builder::add_ctrd_key() {
         config_["ctrd"]["systemd"] = true;
     if (!options_.unit_signal.empty() && options_.unit_signal != spec_.stop_signal && !spec_.init)
         config_["ctrd"]["sends_stop_signal"] = true;
+    if (awaits_word(spec_))
+        config_["ctrd"]["notify"] = true;
     if (spec_.init)
         config_["ctrd"].update({{"init", true}, {"stop_timeout_ms", stop_timeout_ms(spec_)}});
 }

@@ -42,7 +42,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 36> keys;
+    static const std::array<Key, 38> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -86,6 +86,8 @@ private:
     }
     void systemd(const Member& m) { spec_.systemd = in_.boolean(m); }
     void machine_shell(const Member& m) { spec_.machine_shell = in_.boolean(m); }
+    void notify(const Member& m) { spec_.notify = in_.boolean(m); }
+    void credentials(const Member& m);
     void terminal(const Member& m) { set_plain(spec_.terminal, in_.boolean(m)); }
     void init(const Member& m) { set_plain(spec_.init, in_.boolean(m)); }
     void stop_timeout(const Member& m) { set_plain(spec_.stop_timeout_us, duration(m)); }
@@ -122,7 +124,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 36> SpecReader::keys{{
+const std::array<SpecReader::Key, 38> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -158,6 +160,8 @@ const std::array<SpecReader::Key, 36> SpecReader::keys{{
     {"systemd", &SpecReader::systemd},
     {"init", &SpecReader::init},
     {"terminal", &SpecReader::terminal},
+    {"notify", &SpecReader::notify},
+    {"credentials", &SpecReader::credentials},
     {"machine-shell", &SpecReader::machine_shell},
 }};
 
@@ -204,6 +208,17 @@ void SpecReader::environment(const Member& m) {
         note("environment." + variable.key, variable);
         if (const auto value = in_.string(variable, "put it in quotes"))
             spec_.environment[variable.key] = *value;
+    }
+}
+
+void SpecReader::credentials(const Member& m) {
+    if (m.value.kind != Value::Kind::table)
+        return in_.complain(m.value.at, fmt::format("'credentials' must be a table, not {}", kind_name(m.value.kind)),
+                            "write [credentials] and below it NAME = \"/path/of/a/file\"");
+    for (const auto& one : m.value.members) {
+        note("credentials." + one.key, one);
+        if (const auto path = in_.string(one, "it is the path of a file"))
+            spec_.credentials[one.key] = *path;
     }
 }
 

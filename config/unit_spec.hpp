@@ -101,6 +101,8 @@ struct UnitSpec {
     std::string restart{"no"};     // a value of systemd's Restart=
     std::optional<bool> systemd{}; // see runs_systemd()
     std::optional<bool> machine_shell{};
+    std::optional<bool> notify{};                     // see awaits_word()
+    std::map<std::string, std::string> credentials{}; // absolute paths of files of the host, by the credentials' names
     bool terminal{false}; // the program's first three descriptors are a terminal, which others attach to
     bool init{false};     // ctr-init is PID 1, the payload its child
     Standby standby{Standby::stopped};
@@ -130,6 +132,8 @@ bool accepts(const UnitSpec& spec);
 bool runs_systemd(const UnitSpec& spec);
 /// Whether ctrd answers machined's calls for a shell: as declared, or because nobody else is there to do it.
 bool has_machine_shell(const UnitSpec& spec);
+/// Whether it is ready when the payload says so (sd_notify(3)): as declared, or because it is a systemd.
+bool awaits_word(const UnitSpec& spec);
 /// What it is made of: the image's name, or the folder as it was written.
 const std::string& source_of(const UnitSpec& spec);
 /// The key that says so.

@@ -145,6 +145,8 @@ std::string common_lines(const UnitSpec& spec, const ResourceSpec& resources, co
         text += fmt::format("Environment={}\n", image);
     text += fmt::format("KillSignal={}\nTimeoutStopSec={}\nTimeoutStartSec={}\n", kill_signal(spec),
                         duration_text(spec.stop_timeout_us), duration_text(spec.ready_timeout_us + ready_margin_us));
+    for (const auto& [name, path] : spec.credentials)
+        text += fmt::format("LoadCredential={}:{}\n", name, unit_text(clean_path(path)));
     return text + restart_lines(spec.restart) + machine_lines(spec) + resource_lines(resources);
 }
 

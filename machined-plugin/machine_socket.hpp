@@ -20,6 +20,12 @@ inline std::string incoming_folder_of(std::string_view container) {
     return "/run/systemd/nspawn/propagate/" + std::string{container};
 }
 
+/// What the container sees as /run/host.
+constexpr std::string_view host_files_folder = "/run/ctrd/host/"; // 0700
+inline std::string host_files_of(std::string_view container) {
+    return std::string{host_files_folder} + std::string{container};
+}
+
 /// "/run/ctrd/machines/web" -> "web"; empty for any other path.
 inline std::string container_of_machine_socket(std::string_view path) {
     return std::string{path.starts_with(machine_socket_folder) ? path.substr(machine_socket_folder.size())

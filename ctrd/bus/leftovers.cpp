@@ -32,6 +32,7 @@ std::set<std::string> find_leftovers() {
     std::set<std::string> names;
     add_names("/run/ctrd/run", names);
     add_names(std::string{systemd::machine_socket_folder}, names);
+    add_names(std::string{systemd::host_files_folder}, names);
     return names;
 }
 
@@ -39,6 +40,10 @@ void remove_leftovers(const std::string& container) {
     for (const auto& removed : {activation::remove_record(container), activation::unmark_stop(container)})
         if (!removed)
             log_warning(removed.error());
+    std::error_code error;
+    std::filesystem::remove_all(systemd::host_files_of(container), error);
+    if (error)
+        log_warning(os_error(error.value(), "cannot remove '" + systemd::host_files_of(container) + "'"));
     const std::string incoming = systemd::incoming_folder_of(container);
     ::unlink(systemd::machine_socket_path(container).c_str());
     if (::rmdir(incoming.c_str()) < 0 && errno != ENOENT && errno != EBUSY)

@@ -10,6 +10,7 @@
 #include "ctrd/base/fault.hpp"
 #include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/handover.hpp"
+#include "tools/ctr-run/host_files.hpp"
 #include "tools/ctr-run/image.hpp"
 #include "tools/ctr-run/machine_files.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
@@ -97,6 +98,8 @@ Result<void> clean(const std::string& name) {
     if (auto released = release_image(name); !released)
         print_warning(name, released.error());
     if (auto files = remove_machine_files(name); !files)
+        print_warning(name, files.error());
+    if (auto files = remove_host_files(name); !files)
         print_warning(name, files.error());
     fault_point("clean-files-removed");
     const UnitCgroup cgroup = TRY(unit_cgroup(name));

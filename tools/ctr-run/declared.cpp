@@ -85,6 +85,7 @@ Result<Declared> parse_declaration(const std::string& text, const std::string& n
         declared.private_users = own.value("private_users", false);
         declared.accepts = own.value("accept", false);
         declared.systemd = own.value("systemd", false);
+        declared.notify = own.value("notify", false);
         declared.init = own.value("init", false);
         declared.machine_shell = own.value("machine_shell", false);
         for (const json& socket : own.at("sockets"))

@@ -17,18 +17,22 @@ constexpr std::chrono::milliseconds longest_straggling = 2000ms;
 /// A socket of a program that binds late is looked for only when most have bound theirs.
 constexpr std::chrono::milliseconds look_after = 300ms;
 
-enum class Event { bind, proxy, fallback, ended, timeout };
+enum class Event { bind, proxy, fallback, word, ended, timeout };
 
-Event wait(int notify_fd, int pidfd, int timeout, const Proxy* proxy = nullptr, const Proxy* fallback = nullptr) {
+Event wait(int notify_fd, int pidfd, int timeout, const Proxy* proxy = nullptr, const Proxy* fallback = nullptr,
+           const ReadySocket* ready = nullptr) {
     std::array waiting{pollfd{notify_fd, POLLIN, 0}, pollfd{pidfd, POLLIN, 0},
                        pollfd{proxy == nullptr ? -1 : proxy->fd(), POLLIN, 0},
-                       pollfd{fallback == nullptr ? -1 : fallback->fd(), POLLIN, 0}};
+                       pollfd{fallback == nullptr ? -1 : fallback->fd(), POLLIN, 0},
+                       pollfd{ready == nullptr ? -1 : ready->fd(), POLLIN, 0}};
     int n = -1;
     do
         n = ::poll(waiting.data(), waiting.size(), timeout);
     while (n < 0 && errno == EINTR);
     if (n == 0)
         return Event::timeout;
+    if (waiting[4].revents != 0) // before its end: it may have said so and have ended well
+        return Event::word;
     if (waiting[1].revents != 0)
         return Event::ended;
     if (waiting[2].revents != 0)
@@ -149,10 +153,10 @@ Result<void> BindPhase::await_declared(const Deadline& deadline) {
     awaited.any = awaited.missing.empty() && sockets_.any_adopted();
     const Deadline patience{look_after};
     bool looked = std::ranges::none_of(awaited.missing, &Place::automatic);
-    while (!awaited.missing.empty() || awaited.any) {
+    while (!awaited.missing.empty() || awaited.any || ready_ != nullptr) {
         const int left = deadline.poll_timeout();
         const int timeout = looked ? left : std::min(left, patience.poll_timeout());
-        switch (wait(notify_fd_, pidfd_, timeout, proxy_, fallback_ ? &*fallback_ : nullptr)) {
+        switch (wait(notify_fd_, pidfd_, timeout, proxy_, fallback_ ? &*fallback_ : nullptr, ready_)) {
         case Event::bind:
             if (const auto index = TRY(answer_one())) {
                 std::erase(awaited.missing, place_of(sockets_.listeners()[*index]));
@@ -165,7 +169,14 @@ Result<void> BindPhase::await_declared(const Deadline& deadline) {
         case Event::fallback:
             TRY_VOID(take_ready(*fallback_, awaited));
             break;
+        case Event::word:
+            if (ready_->take())
+                ready_ = nullptr;
+            break;
         case Event::ended:
+            if (awaited.missing.empty() && !awaited.any)
+                return fail(Error{std::errc::no_child_process, "the payload ended before it said READY=1",
+                                  "its own messages are in the journal; its exit status is the unit's"});
             return fail(Error{std::errc::no_child_process, "the payload ended before it bound " + text(awaited.missing),
                               "its own messages are in the journal; its exit status is the unit's"});
         case Event::timeout:
@@ -174,6 +185,10 @@ Result<void> BindPhase::await_declared(const Deadline& deadline) {
                 TRY_VOID(look_for_others(awaited));
                 break;
             }
+            if (awaited.missing.empty() && !awaited.any)
+                return fail(Error{std::errc::timed_out, "the payload did not say READY=1 in time",
+                                  "does it know sd_notify(3)? 'notify = false' waits for no word of it; "
+                                  "'ready-timeout' says how long to wait"});
             return fail(Error{std::errc::timed_out, "the payload did not bind " + text(awaited.missing) + " in time",
                               "is 'port' the one that it listens on? 'ready-timeout' says how long to wait; what "
                               "binds by io_uring needs deliver = \"proxy\""});

@@ -3,6 +3,7 @@
 
 #include "ctrd/base/deadline.hpp"
 #include "tools/ctr-run/proxy.hpp"
+#include "tools/ctr-run/ready_socket.hpp"
 #include "tools/ctr-run/sockets.hpp"
 
 #include <functional>
@@ -19,8 +20,12 @@ public:
         : sockets_{sockets}, notify_fd_{notify_fd}, pidfd_{pidfd}, proxy_{proxy}, start_proxy_{std::move(start_proxy)} {
     }
 
+    /// READY=1 of the payload itself is waited for, too.
+    void await_word(ReadySocket* ready) { ready_ = ready; }
+
     /// Answers binds until every declared port was bound once, or is listened on behind its proxy. One with deliver =
-    /// "auto" that is listened on although nobody saw it bound is proxied. An error names the ports that were not,
+    /// "auto" that is listened on although nobody saw it bound is proxied. Then, or meanwhile, the payload's own word
+    /// that it is ready, where that is waited for. An error names the ports that were not,
     /// because the payload ended or the deadline passed.
     Result<void> await_declared(const Deadline& deadline);
 
@@ -50,6 +55,7 @@ private:
     int pidfd_;
     const Proxy* proxy_;
     StartProxy start_proxy_;
+    ReadySocket* ready_{nullptr}; // null when it has come
     std::optional<Proxy> fallback_{};
     std::vector<Mixed> mixed_;
 };

@@ -19,6 +19,7 @@
 #include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/exec_stop.hpp"
 #include "tools/ctr-run/handover.hpp"
+#include "tools/ctr-run/host_files.hpp"
 #include "tools/ctr-run/image.hpp"
 #include "tools/ctr-run/init_program.hpp"
 #include "tools/ctr-run/machine_files.hpp"
@@ -41,13 +42,6 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr std::string_view stored_name = "+ctrd"; // FDNAME= of what we store; no declared socket can be called so
-
-/// A systemd that finds no /etc/machine-id takes this: the unit's invocation, which is also what machined knows it by.
-void add_machine_id(oci::Spec& spec) {
-    const char* id = std::getenv("INVOCATION_ID");
-    if (id != nullptr && spec.process)
-        spec.process->env.push_back("container_uuid=" + std::string{id});
-}
 
 /// One start; what it has made is gone with it unless it was completed.
 class Start {
@@ -78,7 +72,7 @@ private:
     void complete();
     void keep_times();
     Result<Proxy> start_proxy(std::span<const Route> routes) const;
-    [[nodiscard]] bool waits_for_ports() const { return sockets_.any_adopted() || sockets_.any_proxied(); }
+    [[nodiscard]] bool waits() const { return sockets_.any_adopted() || sockets_.any_proxied() || host_files_.ready; }
     void finish_binds(BindPhase& binds);
     Result<void> await_ports(const Deadline& deadline);
     [[nodiscard]] Result<std::vector<std::string>> fall_backs() const;
@@ -90,6 +84,7 @@ private:
     Sockets sockets_;
     std::uint64_t socket_cgroup_{0};
     MachineFiles machine_;
+    HostFiles host_files_;
     plan::Plan plan_;
     Stopwatch watch_;
     std::optional<UnitCgroup> cgroup_;
@@ -140,14 +135,15 @@ Result<void> Start::prepare() {
     watch_.lap("read its configuration");
     const auto proxied = TRY(fall_backs());
     sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed), proxied));
-    if (declared_.systemd)
-        add_machine_id(declared_.spec);
     socket_cgroup_ = TRY(sockets_.make_safe("ctr@" + name_ + ".socket"));
     count_connections();
     fault_point("start-sockets-guarded");
     watch_.lap("guard its sockets");
     plan::HostFacts host = TRY(rootfs_facts(declared_));
     machine_ = TRY(make_machine_files(name_, declared_.spec, declared_.machine_shell));
+    host_files_ = TRY(make_host_files(name_, declared_.spec, declared_.systemd, declared_.notify));
+    if (host_files_.offer) // below what the machine's own are mounted on
+        machine_.offers.insert(machine_.offers.begin(), *host_files_.offer);
     fault_point("start-machine-files-made");
     host.offers = machine_.offers;
     host.is_machine = true;
@@ -316,7 +312,7 @@ Result<void> Start::run_payload(const Deadline& deadline) {
     fault_point("start-executed");
     TRY_VOID(keep_terminal());
     watch_.lap("its own set-up ends, exec");
-    return waits_for_ports() ? Result<void>{} : tell_ready();
+    return waits() ? Result<void>{} : tell_ready();
 }
 
 Result<void> Start::run() {
@@ -334,7 +330,7 @@ Result<void> Start::run() {
         TRY_VOID(stand_by());
     const Deadline deadline{declared_.ready_timeout};
     TRY_VOID(run_payload(deadline));
-    if (waits_for_ports())
+    if (waits())
         return await_ports(deadline);
     complete();
     keep_times();
@@ -348,9 +344,11 @@ Result<void> Start::await_ports(const Deadline& deadline) {
         proxy = TRY(start_proxy(routes));
     BindPhase binds{sockets_, notify_fd_.get(), container_->pidfd(), proxy ? &*proxy : nullptr,
                     [this](std::span<const Route> late) { return start_proxy(late); }};
+    if (host_files_.ready)
+        binds.await_word(&*host_files_.ready);
     TRY_VOID(binds.await_declared(deadline));
     fault_point("start-bound");
-    watch_.lap("the program starts and binds its ports");
+    watch_.lap("the program starts and is ready");
     if (sockets_.any_fallen_back())
         TRY_VOID(write_record("running")); // who reads it must know what has become of them
     TRY_VOID(tell_ready());

@@ -292,3 +292,12 @@ TEST_CASE("a missing rootfs, bundle or mount source is an error at its key", "[c
                 .error()),
         Catch::StartsWith("web.toml:4:10: '/nonexistent/m' does not exist"));
 }
+
+TEST_CASE("terminal = true is a terminal, and says what kind", "[config][terminal]") {
+    CHECK(oci_of(declaration())["process"]["terminal"] == false);
+    const auto with = oci_of(declaration("terminal = true\n"))["process"];
+    CHECK(with["terminal"] == true);
+    CHECK(std::ranges::find(with["env"], "TERM=xterm") != with["env"].end());
+    CHECK_THAT(problems_of(declaration("terminal = true\n[[socket]]\nlisten = \"80\"\naccept = true\n")),
+               Catch::Contains("'terminal' means nothing with 'accept'"));
+}

@@ -120,3 +120,23 @@ TEST_CASE("the same port on IPv4 and IPv6 addresses makes two sockets that do no
                 "[[socket]]\nlisten = \"0.0.0.0:80\"\n[[socket]]\nlisten = \"[::]:80\"\n[[socket]]\nlisten = \"90\"\n"))
             .empty());
 }
+
+TEST_CASE("credentials are systemd's own, and nothing in a path is more than a path", "[config][credentials]") {
+    CHECK_THAT(service_of("[credentials]\npassword = \"/etc/secrets/100%\"\n"),
+               Catch::Contains("\nLoadCredential=password:/etc/secrets/100%%\n"));
+    for (const auto* wrong : {"\"a:b\" = \"/x\"", "\".x\" = \"/x\"", "\"\" = \"/x\"", "x = \"relative\"", "x = 1",
+                              "x = \"/a\\nSetCredential=\"", "x = \"/a\\\\\""}) {
+        INFO(wrong);
+        CHECK_THAT(problems_of(declaration("[credentials]\n" + std::string{wrong} + "\n")),
+                   Catch::Contains("web.toml:4:"));
+    }
+}
+
+TEST_CASE("a systemd is ready when it says so, others where that is declared", "[config][notify]") {
+    const std::string init = "rootfs = \"/srv/web\"\ncommand = [\"/sbin/init\"]\n";
+    CHECK(oci_of(init)["ctrd"].value("notify", false));
+    CHECK_FALSE(oci_of(init + "notify = false\n")["ctrd"].value("notify", false));
+    CHECK_FALSE(oci_of(declaration())["ctrd"].value("notify", false));
+    CHECK(oci_of(declaration("notify = true\n"))["ctrd"].value("notify", false));
+    CHECK_THAT(file_of(compile_text(init), "ctr@web.service.d/50-ctrd.conf"), Catch::Contains("TimeoutStartSec=95s"));
+}

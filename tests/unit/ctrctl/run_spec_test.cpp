@@ -23,10 +23,12 @@ TEST_CASE("what is run in the background is declared with what was given, and no
     spec.user = "www";
     spec.network = config::Network::host;
     spec.read_only = true;
+    spec.terminal = true;
     spec.restart = "always";
     spec.environment = {{"A B", "1"}};
-    CHECK(declaration_of(spec) == head + "user = \"www\"\nnetwork = \"host\"\nread-only = true\nrestart = \"always\"\n"
-                                         "\n[environment]\n\"A B\" = \"1\"\n");
+    CHECK(declaration_of(spec) ==
+          head + "user = \"www\"\nnetwork = \"host\"\nread-only = true\nterminal = true\nrestart = \"always\"\n"
+                 "\n[environment]\n\"A B\" = \"1\"\n");
 }
 
 TEST_CASE("an image in the background is declared by its name, with another entrypoint if there is one",
