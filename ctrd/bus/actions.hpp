@@ -33,6 +33,7 @@ public:
     int wait(sd_bus_message* call, const std::string& name);
     int set_properties(sd_bus_message* call, const std::string& name);
     int stats(sd_bus_message* call, const std::string& name);
+    int all_stats(sd_bus_message* call);
     int processes(sd_bus_message* call, const std::string& name);
 
     // actions_inside.cpp: what a helper does inside of one.

@@ -24,6 +24,14 @@ int append_stats(sd_bus_message* reply, const std::vector<Stat>& stats) {
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+int append_stats_of(sd_bus_message* reply, const std::string& name, const std::string& folder) {
+    int r = sd_bus_message_open_container(reply, 'r', "sa{sv}");
+    if (r < 0 || (r = sd_bus_message_append(reply, "s", name.c_str())) < 0 ||
+        (r = append_stats(reply, read_cgroup_stats(folder))) < 0)
+        return r;
+    return sd_bus_message_close_container(reply);
+}
+
 int append_processes(sd_bus_message* reply, const std::vector<pid_t>& processes) {
     const std::vector<std::uint32_t> numbers{processes.begin(), processes.end()};
     return sd_bus_message_append_array(reply, 'u', numbers.data(), numbers.size() * sizeof numbers.front());
@@ -152,6 +160,32 @@ int Actions::stats(sd_bus_message* call, const std::string& name) {
     if (folder.empty())
         return reply_not_running(call, name);
     return reply_with(call, [&](sd_bus_message* reply) { return append_stats(reply, read_cgroup_stats(folder)); });
+}
+
+/// Those of many are read in parts: each is a dozen files, and nobody else is answered meanwhile.
+int Actions::all_stats(sd_bus_message* call) {
+    constexpr int most_at_once = 64;
+    const char* after = nullptr;
+    if (const int r = sd_bus_message_read(call, "s", &after); r < 0)
+        return r;
+    return reply_with(call, [&](sd_bus_message* reply) {
+        const auto& all = registry_.containers();
+        std::string next;
+        int left = most_at_once;
+        int r = sd_bus_message_open_container(reply, 'a', "(sa{sv})");
+        for (auto at = all.upper_bound(std::string_view{after}); at != all.end() && r >= 0; ++at) {
+            const std::string folder = cgroup_folder_of(at->second);
+            if (folder.empty())
+                continue;
+            if (left-- == 0)
+                break;
+            next = at->first;
+            r = append_stats_of(reply, at->first, folder);
+        }
+        if (r >= 0)
+            r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_append(reply, "s", left < 0 ? next.c_str() : "");
+    });
 }
 
 int Actions::processes(sd_bus_message* call, const std::string& name) {

@@ -113,6 +113,10 @@ int on_events(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
     return actions_of(userdata).events(call);
 }
 
+int on_all_stats(sd_bus_message* call, void* userdata, sd_bus_error*) noexcept {
+    return actions_of(userdata).all_stats(call);
+}
+
 int get_version(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void*, sd_bus_error*) noexcept {
     return sd_bus_message_append(reply, "s", CTRD_VERSION);
 }
@@ -162,6 +166,9 @@ const sd_bus_vtable vtable[] = {
                             SD_BUS_NO_RESULT, on<&Actions::set_properties>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("GetContainerStats", SD_BUS_ARGS("s", name), SD_BUS_RESULT("a{sv}", stats),
                             on<&Actions::stats>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("ListContainerStats", SD_BUS_ARGS("s", after),
+                            SD_BUS_RESULT("a(sa{sv})", containers, "s", next), on_all_stats,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("GetContainerProcesses", SD_BUS_ARGS("s", name), SD_BUS_RESULT("au", pids),
                             on<&Actions::processes>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("CopyToContainer", SD_BUS_ARGS("s", name, "s", path, "h", data_fd, "a{sv}", options),

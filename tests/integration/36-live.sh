@@ -88,6 +88,8 @@ check_status "so is nothing" 1 call SetContainerProperties 'sba{sv}' web true 0
 check "stats" ctrctl stats web --json=short
 check_equal "say how much processor time it used" true "$(jq '.[0].CPUUsageUSec > 0' <<< "$output")"
 check_contains "as a table, too" CPU "$(ctrctl stats)"
+check_contains "those of all are read in parts" '[["web",{"CPU' "$(call ListContainerStats s "")"
+check_equal "each behind the one before" '{"type":"a(sa{sv})s","data":[[],""]}' "$(call ListContainerStats s web)"
 check_contains "top looks more than once" web "$(ctrctl top -n 2 -d 0.2 | tail -1)"
 check_equal "and shows no control sequences where there is no terminal" 0 "$(ctrctl top -n 1 | grep -c $'\e')"
 check_contains "ps lists its processes" "/bin/sh -c" "$(ctrctl ps web)"

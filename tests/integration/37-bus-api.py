@@ -83,7 +83,7 @@ METHODS = {
 }
 READING = {"ListContainers": ("", ()), "GetContainer": ("s", ("web",)), "GetContainerByPID": ("u", (1,)),
            "GetContainerByUnit": ("s", ("ctr@web.service",)), "GetContainerByCGroup": ("s", ("/x",)),
-           "GetEvents": ("ha{sv}", (0, {}), (DATA,))}
+           "ListContainerStats": ("s", ("",)), "GetEvents": ("ha{sv}", (0, {}), (DATA,))}
 CREATE = ("CreateContainer", "ss", ("made", 'rootfs = "/srv/tree"\nstart = "manual"\ncommand = ["/bin/true"]\n'))
 ACTIONS = sorted({one[1] for one in METHODS.values()} - {None})
 

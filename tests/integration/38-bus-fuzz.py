@@ -38,7 +38,7 @@ MANAGERS = {
     "Attach": "AttachContainer",
 }
 OTHERS = {"ListContainers": "", "GetContainer": "s", "GetContainerByPID": "u", "GetContainerByUnit": "s", "GetContainerByCGroup": "s",
-          "CreateContainer": "ss", "GetEvents": "ha{sv}"}
+          "CreateContainer": "ss", "GetEvents": "ha{sv}", "ListContainerStats": "s"}
 WORDS = ["web", "other", "", "nosuch", "../web", "web\n", "ä" * 300, "x" * 70000, "leader", "all", "/", "/tmp", "/tmp/../..", "/proc/self/fd/9",
          "/bin/true", "true", "User", "Environment", "ConsoleSocket", "WorkingDirectory", "Single", "Mode", "Name", "ReadOnly", "MakeTarget", "Force", "Lines", "AfterCursor",
          "TasksMax", "MemoryMax", "ExecStart", "ctr@web.service", "/machine.slice/ctr@web.service/payload", "%s%n", "A=b"]

@@ -113,6 +113,8 @@ public:
     Outcome<End> wait(const std::string& name);
     Outcome<void> set_properties(const std::string& name, bool runtime, const std::vector<Setting>& settings);
     Outcome<Use> use(const std::string& name);
+    /// Of all that run, by their names.
+    Outcome<std::map<std::string, Use>> use_of_all();
     Outcome<std::vector<std::uint32_t>> processes(const std::string& name);
     Outcome<void> rename(const std::string& name, const std::string& to);
     Outcome<void> remove(const std::string& name, bool force);

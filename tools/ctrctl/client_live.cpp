@@ -30,6 +30,22 @@ int read_use(sd_bus_message* reply, Use& use) {
     return r;
 }
 
+/// `next`: where the next call goes on; empty: that was all.
+int read_uses(sd_bus_message* reply, std::map<std::string, Use>& all, std::string& next) {
+    int r = sd_bus_message_enter_container(reply, 'a', "(sa{sv})");
+    if (r < 0)
+        return r;
+    const char* text = nullptr;
+    while ((r = sd_bus_message_enter_container(reply, 'r', "sa{sv}")) > 0)
+        if ((r = sd_bus_message_read(reply, "s", &text)) < 0 || (r = read_use(reply, all[text])) < 0 ||
+            (r = sd_bus_message_exit_container(reply)) < 0 || (r = sd_bus_message_exit_container(reply)) < 0)
+            return r;
+    if (r < 0 || (r = sd_bus_message_exit_container(reply)) < 0 || (r = sd_bus_message_read(reply, "s", &text)) < 0)
+        return r;
+    next = text;
+    return r;
+}
+
 Failure garbled(int r, const std::string& doing) {
     return {exit_internal, os_error(-r, doing + ": cannot read ctrd's answer")};
 }
@@ -79,6 +95,21 @@ Outcome<Use> Client::use(const std::string& name) {
     if (const int r = read_use(reply->get(), use); r < 0)
         return std::unexpected{garbled(r, doing)};
     return use;
+}
+
+Outcome<std::map<std::string, Use>> Client::use_of_all() {
+    const std::string doing = "cannot look at the use of the containers";
+    std::map<std::string, Use> all;
+    std::string after;
+    do {
+        const auto add = [&](sd_bus_message* m) { return sd_bus_message_append(m, "s", after.c_str()); };
+        auto reply = call({manager_path, manager_interface, "ListContainerStats", doing}, add);
+        if (!reply)
+            return std::unexpected{std::move(reply).error()};
+        if (const int r = read_uses(reply->get(), all, after); r < 0)
+            return std::unexpected{garbled(r, doing)};
+    } while (!after.empty());
+    return all;
 }
 
 Outcome<std::vector<std::uint32_t>> Client::processes(const std::string& name) {

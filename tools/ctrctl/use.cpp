@@ -27,24 +27,21 @@ std::uint64_t steady_now() {
     return static_cast<std::uint64_t>(duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count());
 }
 
-/// The named ones, or all that run. One that ended between the list and the look is no error where nobody named it.
+/// The named ones, or all that run.
 Outcome<std::vector<Sample>> look_at(Client& client, const std::vector<std::string>& names) {
-    std::vector<std::string> wanted = names;
-    if (names.empty()) {
-        const auto rows = client.list();
-        if (!rows)
-            return std::unexpected{rows.error()};
-        for (const auto& row : *rows)
-            if (row.leader != 0)
-                wanted.push_back(row.name);
-    }
     std::vector<Sample> samples;
-    for (const auto& name : wanted) {
+    if (names.empty()) {
+        auto all = client.use_of_all();
+        if (!all)
+            return std::unexpected{std::move(all).error()};
+        for (auto& [name, use] : *all)
+            samples.push_back({name, std::move(use), steady_now()});
+    }
+    for (const auto& name : names) {
         auto use = client.use(name);
-        if (use)
-            samples.push_back({name, std::move(*use), steady_now()});
-        else if (!names.empty() || use.error().exit == exit_internal)
+        if (!use)
             return std::unexpected{std::move(use).error()};
+        samples.push_back({name, std::move(*use), steady_now()});
     }
     return samples;
 }
