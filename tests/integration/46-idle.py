@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """idle-timeout: a container that nobody is connected to is stopped, and no connection is lost by it. CTRD_TEST_CYCLES is
-how many connections come at random moments, to several containers at once, without and with ctrd being killed; with 2000 of them
+how many connections come at random moments, to several containers at once, without and with ctrd being killed; with 2700 of them
 it takes some ten minutes (CTRD_TEST_TIMEOUT=1500), and there are thousands of idle stops."""
 import os
 import random

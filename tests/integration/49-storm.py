@@ -40,8 +40,9 @@ async def storm():
 before = time.monotonic()
 results = asyncio.run(storm())
 took = time.monotonic() - before
-bad = [answer for answer, _ in results if answer != b"peer 127.0.0.1\n"]
-report(bad == [], f"{COUNT} stopped containers hit by {EACH} connections each at once: all {len(results)} answered", bad[:5])
+bad = [(names[number // EACH], answer) for number, (answer, _) in enumerate(results) if answer != b"peer 127.0.0.1\n"]
+report(bad == [], f"{COUNT} stopped containers hit by {EACH} connections each at once: all {len(results)} answered",
+       f"{len(bad)}: {bad[:5]}\n{log_of(bad[0][0]) if bad else ''}")
 times = sorted(time for _, time in results)
 print(f"# {took:.2f} s in all; p50 {times[len(times) // 2]:.2f} s, p99 {times[len(times) * 99 // 100]:.2f} s", flush=True)
 report(all(starts(name) == 1 for name in names[:10]), "each was started once", [starts(name) for name in names[:10]])
