@@ -26,7 +26,6 @@
 namespace ctrd::run {
 namespace {
 
-using namespace std::chrono_literals;
 constexpr const char* connection_name = "connection"; // in LISTEN_FDNAMES, as systemd has it
 
 /// What notes of this run are called: several run at once, and each has its own invocation.
@@ -148,8 +147,7 @@ Result<void> Connection::spawn() {
 
 /// As for any other start (tools/ctr-run/start.cpp), with nothing to wait for after the exec.
 Result<void> Connection::run_payload() {
-    TRY_VOID(manager_.send("MAINPID=" + std::to_string(container_->pid())));
-    TRY_VOID(manager_.barrier(10s));
+    TRY_VOID(tell_main_pid(manager_, container_->pid(), declared_.ready_timeout));
     watch_.lap("tell systemd its first process");
     const ExecStop stop{container_->pid()};
     TRY_VOID(container_->go(declared_.ready_timeout));

@@ -61,7 +61,6 @@ private:
     Result<void> forget_stored(const std::vector<activation::ListenFd>& handed) const;
     Result<void> make_cgroup();
     Result<void> spawn();
-    Result<void> tell_main_pid() const;
     Result<void> run_payload(const Deadline& deadline);
     Result<void> keep_terminal();
     Result<void> write_record(const char* phase) const;
@@ -206,12 +205,6 @@ Result<void> Start::spawn() {
     return {};
 }
 
-Result<void> Start::tell_main_pid() const {
-    TRY_VOID(manager_.send("MAINPID=" + std::to_string(container_->pid())));
-    // Not before systemd knows whose exit status counts may the payload run: it could have ended by then.
-    return manager_.barrier(10s);
-}
-
 Result<void> Start::write_record(const char* phase) const {
     const std::uint64_t started = TRY(start_time(container_->pid()));
     return activation::write_record({name_, container_->pid(), started, cgroup_->payload, sockets_.recorded(), phase,
@@ -323,7 +316,7 @@ Result<void> Start::run() {
     recorded_ = true;
     TRY_VOID(write_record(declared_.waits_created ? "created" : "running"));
     fault_point("start-recorded");
-    TRY_VOID(tell_main_pid());
+    TRY_VOID(tell_main_pid(manager_, container_->pid(), declared_.ready_timeout));
     fault_point("start-main-pid-told");
     watch_.lap("tell systemd its first process");
     if (declared_.waits_created)

@@ -7,11 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace ctrd::run {
 
 namespace {
+
+using namespace std::chrono_literals;
+constexpr std::chrono::milliseconds least_patience = 10s;
 
 /// An instance of ctr-NAME@.service, whose own name is the connection's.
 bool is_connection_of(std::string_view unit, const std::string& container) {
@@ -61,6 +65,11 @@ Result<void> remove_payload_cgroup(const UnitCgroup& cgroup) {
         return {};
     TRY_VOID(std::move(killed));
     return runtime::remove_cgroup(folder);
+}
+
+Result<void> tell_main_pid(const Notifier& manager, pid_t leader, std::chrono::milliseconds patience) {
+    TRY_VOID(manager.send("MAINPID=" + std::to_string(leader)));
+    return manager.barrier(std::max(patience, least_patience));
 }
 
 } // namespace ctrd::run

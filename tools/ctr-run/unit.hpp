@@ -1,9 +1,12 @@
 // Our own unit's cgroup and the payload's below it.
 #pragma once
 
+#include "ctrd/base/notify.hpp"
 #include "ctrd/base/result.hpp"
 
 #include <sys/types.h>
+
+#include <chrono>
 
 namespace ctrd::run {
 
@@ -22,10 +25,15 @@ Result<UnitCgroup> unit_cgroup(const std::string& container);
 /// The payload's cgroup, new and empty: what an interrupted stop may have left in it is killed first.
 Result<void> make_payload_cgroup(const UnitCgroup& cgroup);
 
-/// Kills what is in it and removes it with all that was made below. No error where it is gone already.
 /// To a systemd that is root as `uid` only: it makes groups in it and moves its processes, and sets no limit of its
 /// own.
 Result<void> delegate_payload_cgroup(const UnitCgroup& cgroup, uid_t uid, gid_t gid);
+
+/// Kills what is in it and removes it with all that was made below. No error where it is gone already.
 Result<void> remove_payload_cgroup(const UnitCgroup& cgroup);
+
+/// Not before systemd knows whose exit status counts may the payload run: it could have ended by then. `patience`: what
+/// the container's whole start may take, since a manager that starts hundreds at once answers late.
+Result<void> tell_main_pid(const Notifier& manager, pid_t leader, std::chrono::milliseconds patience);
 
 } // namespace ctrd::run
