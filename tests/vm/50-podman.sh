@@ -42,5 +42,45 @@ manager=systemd
 compare "the same in systemd's scopes" with_limits all_of_it
 manager=cgroupfs
 
+# Shares become a weight as runc and crun have done it since 2025; Debian's crun has the older, straight line.
+with_weight() {
+    local weights="59 174"
+    [ "$runtime" != "${peer_path[crun]}" ] || weights="20 79"
+    p run --detach --name c --network none --cpu-shares 512 bb sleep 1000 > /dev/null &&
+        cgroup=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(p inspect --format '{{.State.Pid}}' c)/cgroup") && first=$(value cpu.weight) &&
+        p update --cpu-shares 2048 c > /dev/null && equal "$weights" "$first $(value cpu.weight)"
+    local status=$?
+    p rm --force --time 0 c > /dev/null
+    return $status
+}
+compare "--cpu-shares, and their update" with_weight
+manager=systemd
+compare "the same in a scope" with_weight
+manager=cgroupfs
+
+# A device that has no driver: where the container may open it, the kernel says that nobody answers, and else that it may not.
+# With CAP_MKNOD a node of any device can be made.
+absent="No such device or address" denied="Operation not permitted"
+said='2> /tmp/said; grep -o -e "No such device or address" -e "Operation not permitted" /tmp/said || cat /tmp/said'
+opens() { # EXPECTED read|write [OPTION...]
+    local expected=$1 ends="if=/tmp/node of=/dev/null"
+    [ "$2" = read ] || ends="if=/dev/zero of=/tmp/node"
+    shift 2
+    equal "$expected" "$(p run --rm --network none --cap-add MKNOD "$@" bb sh -c "mknod /tmp/node c 300 7; dd $ends bs=1 count=1 $said")"
+}
+compare "a device that nobody asked for can't be opened" opens "$denied" read
+compare "--device-cgroup-rule lets it be read" opens "$absent" read --device-cgroup-rule "c 300:7 rm"
+compare "and not be written" opens "$denied" write --device-cgroup-rule "c 300:7 rm"
+compare "one for all minors" opens "$absent" write --device-cgroup-rule "c 300:* rwm"
+compare "one of another kind opens nothing" opens "$denied" read --device-cgroup-rule "b 300:7 rwm"
+mknod /dev/nobody c 300 7
+at_exit rm -f /dev/nobody
+with_device() { # EXPECTED RIGHTS DD-ARGUMENTS
+    equal "$1" "$(p run --rm --network none --device "/dev/nobody:/dev/mine:$2" bb sh -c "dd $3 bs=1 count=1 $said")"
+}
+compare "--device gives it by another name" with_device "$absent" rwm "if=/dev/mine of=/dev/null"
+compare "with no more than the rights that are said" with_device "$denied" r "if=/dev/zero of=/dev/mine"
+compare "the devices of every container are there" p run --rm --network none bb dd if=/dev/urandom of=/dev/null bs=1 count=1
+
 compare "--memory ends what goes beyond it" ends_with 137 p run --rm --network none --memory 32m --memory-swap 32m \
     bb sh -c 'x=$(head -c 100000000 /dev/zero | tr "\0" x); echo ${#x}'
