@@ -1,13 +1,13 @@
 #include "machined-plugin/scope.hpp"
 
+#include "machined-plugin/scope_message.hpp"
+
 #include <systemd/sd-bus.h>
 
 #include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
-#include <cstdint>
 #include <cstdlib>
 #include <memory>
 
@@ -83,91 +83,6 @@ Result<Bus> connect() {
     return bus;
 }
 
-template <class T> bool parse(std::string_view text, T& value, int base = 10) {
-    const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-    return !text.empty() && err == std::errc{} && end == text.data() + text.size();
-}
-
-int append_bytes(sd_bus_message* call, std::string_view hex) {
-    std::vector<std::uint8_t> bytes;
-    for (std::size_t i = 0; i < hex.size(); i += 2)
-        if (!parse(hex.substr(i, 2), bytes.emplace_back(), 16))
-            return -EINVAL;
-    return sd_bus_message_append_array(call, 'y', bytes.data(), bytes.size());
-}
-
-int append_pair(sd_bus_message* call, const std::string& text) {
-    const auto space = text.find(' ');
-    std::uint64_t value = 0;
-    if (space == std::string::npos || !parse(std::string_view{text}.substr(space + 1), value))
-        return -EINVAL;
-    return sd_bus_message_append(call, "a(st)", 1, text.substr(0, space).c_str(), value);
-}
-
-int append_value(sd_bus_message* call, const std::string& signature, const std::string& text) {
-    std::uint64_t number = 0;
-    std::int32_t integer = 0;
-    if (signature == "s")
-        return sd_bus_message_append(call, "s", text.c_str());
-    if (signature == "ay")
-        return append_bytes(call, text);
-    if (signature == "a(st)")
-        return append_pair(call, text);
-    if (signature == "t" && parse(text, number))
-        return sd_bus_message_append(call, "t", number);
-    if ((signature == "i" || signature == "b") && parse(text, integer))
-        return sd_bus_message_append(call, signature.c_str(), integer);
-    return -EINVAL;
-}
-
-int append_property(sd_bus_message* call, const std::string& property) {
-    const auto equals = property.find('=');
-    const auto colon = property.find(':', equals);
-    if (equals == std::string::npos || colon == std::string::npos)
-        return -EINVAL;
-    const std::string signature = property.substr(equals + 1, colon - equals - 1);
-    int r = sd_bus_message_open_container(call, 'r', "sv");
-    if (r >= 0)
-        r = sd_bus_message_append(call, "s", property.substr(0, equals).c_str());
-    if (r >= 0)
-        r = sd_bus_message_open_container(call, 'v', signature.c_str());
-    if (r >= 0)
-        r = append_value(call, signature, property.substr(colon + 1));
-    if (r >= 0)
-        r = sd_bus_message_close_container(call);
-    return r < 0 ? r : sd_bus_message_close_container(call);
-}
-
-int append_all(sd_bus_message* call, const std::vector<std::string>& properties) {
-    int r = 0;
-    for (const std::string& property : properties)
-        if (r >= 0)
-            r = append_property(call, property);
-    return r;
-}
-
-int append_request(sd_bus_message* call, const ScopeRequest& request) {
-    const auto self = static_cast<std::uint32_t>(::getpid());
-    int r = sd_bus_message_append(call, "ss", request.unit.c_str(), "fail");
-    if (r >= 0)
-        r = sd_bus_message_open_container(call, 'a', "(sv)");
-    const auto add = [&](auto... arguments) {
-        if (r >= 0)
-            r = sd_bus_message_append(call, "(sv)", arguments...);
-    };
-    add("PIDs", "au", 1, self);
-    add("Delegate", "b", 1);
-    add("Slice", "s", request.slice.c_str());
-    add("Description", "s", request.description.c_str());
-    add("CollectMode", "s", "inactive-or-failed"); // no trace of a container that was killed
-    add("DefaultDependencies", "b", 0);
-    if (r >= 0)
-        r = append_all(call, request.properties);
-    if (r >= 0)
-        r = sd_bus_message_close_container(call);
-    return r < 0 ? r : sd_bus_message_append(call, "a(sa(sv))", 0);
-}
-
 Result<Message> new_call(sd_bus* bus, const char* method, const std::string& doing) {
     sd_bus_message* raw = nullptr;
     const int r = sd_bus_message_new_method_call(bus, &raw, nullptr, manager_path, manager_interface, method);
@@ -208,7 +123,7 @@ Result<void> enter_scope(const ScopeRequest& request) {
                                 on_job_removed, &job);
     for (int attempt = 1; r >= 0; ++attempt) {
         const Message call = TRY(new_call(bus.get(), "StartTransientUnit", doing));
-        if (r = append_request(call.get(), request); r < 0)
+        if (r = append_scope(call.get(), request, ::getpid()); r < 0)
             break;
         BusError error;
         sd_bus_message* raw_reply = nullptr;
@@ -232,7 +147,7 @@ Result<void> set_scope_properties(const std::string& unit, const std::vector<std
     if (r >= 0)
         r = sd_bus_message_open_container(call.get(), 'a', "(sv)");
     if (r >= 0)
-        r = append_all(call.get(), properties);
+        r = append_properties(call.get(), properties);
     if (r >= 0)
         r = sd_bus_message_close_container(call.get());
     BusError error;
@@ -241,25 +156,6 @@ Result<void> set_scope_properties(const std::string& unit, const std::vector<std
     if (r < 0)
         return fail(bus_error(r, error, doing));
     return {};
-}
-
-Result<void> stop_scope(const std::string& unit) {
-    const Bus bus = TRY(connect());
-    const std::string doing = "scope '" + unit + "'";
-    Job job;
-    BusError error;
-    sd_bus_message* raw_reply = nullptr;
-    int r = sd_bus_match_signal(bus.get(), nullptr, nullptr, manager_path, manager_interface, "JobRemoved",
-                                on_job_removed, &job);
-    if (r >= 0)
-        r = sd_bus_call_method(bus.get(), nullptr, manager_path, manager_interface, "StopUnit", &error.value,
-                               &raw_reply, "ss", unit.c_str(), "replace");
-    const Message reply{raw_reply};
-    if (r < 0 && error.is("org.freedesktop.systemd1.NoSuchUnit"))
-        return {};
-    if (r < 0)
-        return fail(bus_error(r, error, doing));
-    return await(bus.get(), job, raw_reply, doing);
 }
 
 } // namespace ctrd::systemd

@@ -24,7 +24,4 @@ Result<void> enter_scope(const ScopeRequest& request);
 /// Changes a scope's properties until it ends.
 Result<void> set_scope_properties(const std::string& unit, const std::vector<std::string>& properties);
 
-/// Ends a scope with all that is in it; no error if there is none.
-Result<void> stop_scope(const std::string& unit);
-
 } // namespace ctrd::systemd

@@ -1,5 +1,7 @@
 #include "machined-plugin/units.hpp"
 
+#include "machined-plugin/scope_message.hpp"
+
 #include "ctrd/base/names.hpp"
 
 #include <algorithm>
@@ -282,7 +284,7 @@ int Units::on_job_removed(sd_bus_message* signal, void* userdata, sd_bus_error*)
         for (const auto& end : ends)
             end(result);
     };
-    if (self.facts_.contains(container_of(unit)))
+    if (container_of(unit).empty() || self.facts_.contains(container_of(unit)))
         tell();
     else
         self.load(container_of(unit), tell);
@@ -293,7 +295,25 @@ void Units::queue_job(const char* method, const std::string& container, JobEnd e
     BusMessage message = new_call(manager_path, manager, method);
     if (message && sd_bus_message_append(message.get(), "ss", unit_of(container).c_str(), mode) < 0)
         message.reset();
-    call(std::move(message), "unit '" + unit_of(container) + "'",
+    await_job(std::move(message), unit_of(container), std::move(end));
+}
+
+void Units::make_scope(const ScopeRequest& request, pid_t pid, JobEnd end) {
+    BusMessage message = new_call(manager_path, manager, "StartTransientUnit");
+    if (message && append_scope(message.get(), request, pid) < 0)
+        message.reset();
+    await_job(std::move(message), request.unit, std::move(end));
+}
+
+void Units::stop_scope(const std::string& scope) {
+    BusMessage message = new_call(manager_path, manager, "StopUnit");
+    if (message && sd_bus_message_append(message.get(), "ss", scope.c_str(), "replace") < 0)
+        message.reset();
+    call(std::move(message), "unit '" + scope + "'", [](sd_bus_message*, const Error*) {});
+}
+
+void Units::await_job(BusMessage message, const std::string& unit, JobEnd end) {
+    call(std::move(message), "unit '" + unit + "'",
          [this, end = std::move(end)](sd_bus_message* reply, const Error* error) {
              const char* job = nullptr;
              if (error != nullptr)

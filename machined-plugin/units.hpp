@@ -6,6 +6,7 @@
 #pragma once
 
 #include "machined-plugin/bus_types.hpp"
+#include "machined-plugin/scope.hpp"
 #include "machined-plugin/unit_facts.hpp"
 
 #include <functional>
@@ -62,6 +63,11 @@ public:
         queue_job("TryRestartUnit", container, std::move(end), "fail");
     }
 
+    /// A new scope around `pid`, which is nobody's unit here: the end of its job, and no more.
+    void make_scope(const ScopeRequest& request, pid_t pid, JobEnd end);
+    /// With all that is in it; nobody waits for it.
+    void stop_scope(const std::string& scope);
+
     /// A signal to every process of the unit.
     void kill_all(const std::string& container, int signal, Done done);
 
@@ -82,6 +88,7 @@ private:
     BusMessage new_call(const char* path, const char* interface, const char* member);
     void set_frozen(const char* method, const std::string& container, Done done);
     void queue_job(const char* method, const std::string& container, JobEnd end, const char* mode = "replace");
+    void await_job(BusMessage message, const std::string& unit, JobEnd end);
     void look_at_all();
     void on_all(sd_bus_message* reply);
     void look_at(const std::string& container);

@@ -34,6 +34,17 @@ Result<UniqueFd> open_pidfd(pid_t pid) {
     return fd;
 }
 
+Result<pid_t> pid_of(int pidfd) {
+    constexpr std::string_view key = "\nPid:\t";
+    const std::string text = TRY(read_file("/proc/self/fdinfo/" + std::to_string(pidfd)));
+    const auto at = text.find(key);
+    if (at == std::string::npos)
+        return fail(os_error(EBADF, "not a descriptor of a process"));
+    pid_t pid = 0;
+    std::from_chars(text.data() + at + key.size(), text.data() + text.size(), pid);
+    return pid > 0 ? Result<pid_t>{pid} : fail(os_error(ESRCH, "the process of a descriptor"));
+}
+
 Result<void> send_signal(int pidfd, int signal) {
     if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) < 0)
         return fail(os_error(errno, "cannot send signal " + std::to_string(signal)));

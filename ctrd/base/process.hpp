@@ -11,6 +11,8 @@
 namespace ctrd {
 
 Result<UniqueFd> open_pidfd(pid_t pid);
+/// In our own pid namespace. ESRCH: it has been reaped, or is of a namespace that we don't see into; EBADF: no pidfd.
+Result<pid_t> pid_of(int pidfd);
 /// ESRCH as an error means that it is gone.
 Result<void> send_signal(int pidfd, int signal);
 /// What a program passes on to the process that it stands for: all but what is about itself.

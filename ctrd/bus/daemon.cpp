@@ -16,6 +16,7 @@
 #include "ctrd/bus/machine_shells.hpp"
 #include "ctrd/bus/machine_sockets.hpp"
 #include "ctrd/bus/manager_object.hpp"
+#include "ctrd/bus/scopes.hpp"
 #include "ctrd/bus/standby.hpp"
 #include "ctrd/bus/terminals.hpp"
 #include "machined-plugin/machines.hpp"
@@ -76,11 +77,13 @@ private:
     EventLoop event_;
     Bus bus_;
     BindWatch binds_{event_.get()};
-    Handover handover_{event_.get(),
-                       [this](const auto& message, Handover::Descriptors descriptors) {
-                           on_handover(message, std::move(descriptors));
-                       },
-                       [this](const auto& name, UniqueFd asker) { on_ended(name, std::move(asker)); }};
+    Handover handover_{
+        event_.get(),
+        [this](const auto& message, Handover::Descriptors descriptors) {
+            on_handover(message, std::move(descriptors));
+        },
+        [this](const auto& name, UniqueFd asker) { on_ended(name, std::move(asker)); },
+        [this](const auto& request, pid_t pid, UniqueFd asker) { scopes_.make(request, pid, std::move(asker)); }};
     Registry registry_{compiled_folder};
     Terminals terminals_{event_.get()};
     MachineShells shells_{event_.get(), [this](const auto& name) { return leader_of(registry_.unit(name)); }};
@@ -97,6 +100,7 @@ private:
                            [this](Result<void> loaded) { on_units_loaded(std::move(loaded)); }}};
     systemd::Machines machines_{bus_.get(),
                                 [this](const auto& machine, const auto& result) { on_machine(machine, result); }};
+    Scopes scopes_{event_.get(), units_};
     Callers callers_{bus_.get()};
     Authority authority_{bus_.get(), callers_};
     Executions executions_{event_.get()};

@@ -1,9 +1,11 @@
 #include "ctrd/bus/handover.hpp"
 
 #include "ctrd/base/names.hpp"
+#include "ctrd/base/process.hpp"
 #include "ctrd/bus/bind_watch.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/machine_sockets.hpp"
+#include "ctrd/bus/scope_request.hpp"
 #include "ctrd/bus/terminals.hpp"
 
 #include <fcntl.h>
@@ -18,7 +20,7 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr std::size_t most_peers = 64;
-constexpr std::size_t largest_message = 4096;
+constexpr std::size_t largest_message = 65536;
 
 /// The socket's mode says the same; this holds whatever became of the mode.
 bool is_root(int socket) {
@@ -73,10 +75,22 @@ void Handover::accept() {
     peer.source.reset(source);
 }
 
+Result<void> Handover::want_scope(const std::string& text, std::span<const UniqueFd> fds, UniqueFd socket) {
+    const auto document = Json::parse(text, nullptr, false);
+    const auto request = TRY(parse_scope_request(document.is_object() ? document.value("scope", Json{}) : Json{}));
+    if (fds.size() != 1)
+        return fail(bad_input("a request for a scope comes with one process"));
+    // It may have been ended by now, and its number be another's: the pidfd knows.
+    scope_wanted_(request, TRY(pid_of(fds.front().get())), std::move(socket));
+    return {};
+}
+
 Result<void> Handover::receive(UniqueFd socket) {
     auto received = TRY(receive_fds(socket.get(), largest_message, MSG_DONTWAIT));
     if (received.data.empty())
-        return {}; // ctr-run was ended before it spoke
+        return {}; // it was ended before it spoke
+    if (received.data.starts_with("{\"scope\":"))
+        return want_scope(received.data, received.fds, std::move(socket));
     const auto message = TRY(parse_handover(received.data));
     if (message.ended) {
         ended_(message.name, std::move(socket));

@@ -1,14 +1,17 @@
 // /run/ctrd/handover: ctr-run tells that a container is ready, and hands over what is ctrd's from then on: its seccomp
-// notification descriptor, its machine socket and its terminal. And that it has ended, before its unit is at rest.
+// notification descriptor, its machine socket and its terminal. And that it has ended, before its unit is at rest. ctr-oci
+// asks for a scope there (scope_request.hpp).
 #pragma once
 
 #include "ctrd/base/fd.hpp"
 #include "ctrd/bus/event.hpp"
+#include "machined-plugin/scope.hpp"
 
 #include <sys/types.h>
 
 #include <functional>
 #include <list>
+#include <span>
 
 namespace ctrd::bus {
 
@@ -29,8 +32,11 @@ public:
     using Received = std::function<void(const HandoverMessage& message, Descriptors descriptors)>;
     /// ctr-run waits until a byte comes over `asker`, or its end.
     using Ended = std::function<void(const std::string& name, UniqueFd asker)>;
-    Handover(sd_event* event, Received received, Ended ended)
-        : event_{event}, received_{std::move(received)}, ended_{std::move(ended)} {}
+    /// `pid`: whom it is for. ctr-oci waits for an answer.
+    using ScopeWanted = std::function<void(const systemd::ScopeRequest& request, pid_t pid, UniqueFd asker)>;
+    Handover(sd_event* event, Received received, Ended ended, ScopeWanted scope_wanted)
+        : event_{event}, received_{std::move(received)}, ended_{std::move(ended)}, scope_wanted_{
+                                                                                       std::move(scope_wanted)} {}
     Handover(const Handover&) = delete;
     Handover& operator=(const Handover&) = delete;
 
@@ -44,12 +50,14 @@ private:
     };
     void accept();
     Result<void> receive(UniqueFd socket);
+    Result<void> want_scope(const std::string& text, std::span<const UniqueFd> fds, UniqueFd socket);
     static int on_connection(sd_event_source* source, int fd, std::uint32_t events, void* userdata) noexcept;
     static int on_message(sd_event_source* source, int fd, std::uint32_t events, void* userdata) noexcept;
 
     sd_event* event_;
     Received received_;
     Ended ended_;
+    ScopeWanted scope_wanted_;
     UniqueFd socket_{};
     EventSource source_{};
     std::list<Peer> peers_{};

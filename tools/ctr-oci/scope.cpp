@@ -1,8 +1,10 @@
 #include "tools/ctr-oci/scope.hpp"
 
+#include "ctrd/base/ctrd_socket.hpp"
 #include "ctrd/base/process.hpp"
 
 #include <fcntl.h>
+#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <spawn.h>
 
@@ -81,9 +83,12 @@ Error helpers_error(std::string_view text) {
     return {std::errc::io_error, "systemd: " + std::string{text.substr(0, end)}, std::string{hint}};
 }
 
-Result<std::string> await_answer(int socket) {
+constexpr int systemds_time = 30000;
+constexpr int ctrds_time = 10000; // it may have to be started
+
+Result<std::string> await_answer(int socket, int time) {
     pollfd waiting{socket, POLLIN, 0};
-    if (::poll(&waiting, 1, 30000) <= 0)
+    if (::poll(&waiting, 1, time) <= 0)
         return fail(os_error(ETIMEDOUT, "systemd did not do what a scope needs in time"));
     FdMessage message = TRY(receive_fds(socket));
     if (message.data.starts_with("error "))
@@ -95,7 +100,7 @@ Result<std::string> await_answer(int socket) {
 
 Result<void> ask_helper(std::vector<std::string> words) {
     const Helper helper = TRY(start_helper(std::move(words)));
-    auto answer = await_answer(helper.socket.get());
+    auto answer = await_answer(helper.socket.get(), systemds_time);
     [[maybe_unused]] auto reaped = wait_exit(helper.pid);
     if (!answer)
         return fail(answer.error());
@@ -108,14 +113,42 @@ std::string unit_of(const std::string& cgroup) { return cgroup.substr(cgroup.rfi
 
 Result<Scope> Scope::request(const std::string& cgroups_path, const std::string& id,
                              const std::vector<std::string>& properties) {
-    const ScopeName name = TRY(parse_scope_name(cgroups_path, id));
-    std::vector<std::string> words{name.unit, name.slice, "Container " + id};
-    words.insert(words.end(), properties.begin(), properties.end());
-    Helper helper = TRY(start_helper(std::move(words)));
-    return Scope{helper.pid, std::move(helper.socket)};
+    ScopeName name = TRY(parse_scope_name(cgroups_path, id));
+    const Request request{std::move(name.unit), std::move(name.slice), "Container " + id, properties};
+    if (is_host_root())
+        if (auto scope = from_ctrd(request))
+            return scope;
+    return from_helper(request);
 }
 
-Scope::Scope(Scope&& other) noexcept : helper_{std::exchange(other.helper_, -1)}, socket_{std::move(other.socket_)} {}
+Result<Scope> Scope::from_ctrd(const Request& request) {
+    const nlohmann::json message{{"scope",
+                                  {{"unit", request.unit},
+                                   {"slice", request.slice},
+                                   {"description", request.description},
+                                   {"properties", request.properties}}}};
+    Scope scope{request, TRY(connect_to_ctrd())};
+    scope.placeholder_.emplace(TRY(Placeholder::make()));
+    const int fd = scope.placeholder_->pidfd();
+    TRY_VOID(send_fds(scope.socket_.get(), message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                      {&fd, 1}));
+    return scope;
+}
+
+Result<Scope> Scope::from_helper(const Request& request) {
+    std::vector<std::string> words{request.unit, request.slice, request.description};
+    words.insert(words.end(), request.properties.begin(), request.properties.end());
+    Helper helper = TRY(start_helper(std::move(words)));
+    Scope scope{request, std::move(helper.socket)};
+    scope.helper_ = helper.pid;
+    return scope;
+}
+
+Scope::Scope(Scope&& other) noexcept
+    : request_{std::move(other.request_)}, socket_{std::move(other.socket_)},
+      placeholder_{std::move(other.placeholder_)}, helper_{std::exchange(other.helper_, -1)} {
+    other.placeholder_.reset();
+}
 
 Scope::~Scope() {
     if (helper_ < 0)
@@ -126,7 +159,18 @@ Scope::~Scope() {
 }
 
 Result<std::string> Scope::await() {
-    const std::string answer = TRY(await_answer(socket_.get()));
+    if (placeholder_) {
+        if (await_answer(socket_.get(), ctrds_time)) {
+            TRY_VOID(send_fds(socket_.get(), "ok", {})); // our process is in it, and not dead meanwhile
+            return TRY(cgroup_mount()) + TRY(cgroup_of(placeholder_->pid()));
+        }
+        // Whatever ctrd could not do, ctr-scope says what is wrong with it.
+        placeholder_.reset();
+        Scope other = TRY(from_helper(request_));
+        socket_ = std::move(other.socket_);
+        helper_ = std::exchange(other.helper_, -1);
+    }
+    const std::string answer = TRY(await_answer(socket_.get(), systemds_time));
     if (!answer.starts_with("cgroup "))
         return fail(os_error(EPROTO, "ctr-scope gave another answer than a cgroup"));
     return TRY(cgroup_mount()) + answer.substr(7);
@@ -139,7 +183,5 @@ Result<void> set_scope_properties(const std::string& cgroup, const std::vector<s
     words.insert(words.end(), properties.begin(), properties.end());
     return ask_helper(std::move(words));
 }
-
-Result<void> stop_scope(const std::string& cgroup) { return ask_helper({"--stop", unit_of(cgroup)}); }
 
 } // namespace ctrd::ctr_oci

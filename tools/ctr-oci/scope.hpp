@@ -2,16 +2,19 @@
 #pragma once
 
 #include "ctrd/base/fd.hpp"
+#include "tools/ctr-oci/placeholder.hpp"
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace ctrd::ctr_oci {
 
-/// The static program can't speak D-Bus. ctr-scope does: it asks for a scope with itself inside, so that the manager
-/// works while we prepare the start, and leaves when the container's process is there.
+/// The static program can't speak D-Bus. ctrd can, and makes a scope around a process of ours that does nothing else;
+/// where there is no ctrd, ctr-scope makes one with itself inside. Either way the manager works while we prepare the
+/// start, and that process leaves when the container's own is there.
 class Scope {
 public:
     /// `cgroups_path`: "slice:prefix:name", as runc and Podman write it. `properties`: see scope_properties.hpp.
@@ -25,13 +28,22 @@ public:
     Result<std::string> await();
 
 private:
-    Scope(pid_t helper, UniqueFd socket) : helper_{helper}, socket_{std::move(socket)} {}
-    pid_t helper_;
+    struct Request {
+        std::string unit{};
+        std::string slice{};
+        std::string description{};
+        std::vector<std::string> properties{};
+    };
+    static Result<Scope> from_ctrd(const Request& request);
+    static Result<Scope> from_helper(const Request& request);
+    Scope(Request request, UniqueFd socket) : request_{std::move(request)}, socket_{std::move(socket)} {}
+    Request request_;
     UniqueFd socket_;
+    std::optional<Placeholder> placeholder_{}; // with ctrd
+    pid_t helper_{-1};                         // without
 };
 
 /// Of the scope whose cgroup this is.
 Result<void> set_scope_properties(const std::string& cgroup, const std::vector<std::string>& properties);
-Result<void> stop_scope(const std::string& cgroup);
 
 } // namespace ctrd::ctr_oci

@@ -5,7 +5,6 @@
 //                                                     cgroup it is now, and stays until the other side has put the
 //                                                     container's process beside it and says so, or is gone
 //     ctr-scope --set UNIT PROPERTY...                changes a scope's properties
-//     ctr-scope --stop UNIT                           ends a scope
 //
 // A PROPERTY is NAME=SIGNATURE:VALUE. An answer is "cgroup PATH", "done", or "error TEXT".
 #include "ctrd/base/fd.hpp"
@@ -26,10 +25,7 @@ Result<std::string> enter(const Words& words) {
 }
 
 Result<std::string> change(const Words& words) {
-    if (words[0] == "--set")
-        TRY_VOID(systemd::set_scope_properties(words[1], {words.begin() + 2, words.end()}));
-    else
-        TRY_VOID(systemd::stop_scope(words[1]));
+    TRY_VOID(systemd::set_scope_properties(words[1], {words.begin() + 2, words.end()}));
     return "done";
 }
 
@@ -37,7 +33,7 @@ Result<std::string> change(const Words& words) {
 
 int main(int argc, char** argv) {
     const Words words{argv + 1, argv + argc};
-    const bool is_change = words.size() >= 2 && (words[0] == "--set" || words[0] == "--stop");
+    const bool is_change = words.size() >= 2 && words[0] == "--set";
     if (words.size() < 3 && !is_change) {
         std::fputs("ctr-scope: a helper of ctr-oci; usage: ctr-scope UNIT SLICE DESCRIPTION [PROPERTY]...\n", stderr);
         return 2;
