@@ -37,15 +37,16 @@ private:
 };
 
 /// The whole input into `to`, not compressed.
-Result<void> spool(int from, int to, std::string first, std::uint64_t most) {
+Result<void> spool(int from, int to, std::string first, const LayerLimits& limits) {
     const Compression compression = TRY(detect_compression(first));
     const auto decompressor = Decompressor::make(compression);
     std::uint64_t size = 0;
     const auto sink = [&](std::string_view data) -> Result<void> {
         size += data.size();
-        if (size > most)
-            return fail(Error{std::errc::file_too_large, "it has more than " + std::to_string(most) + " bytes",
+        if (size > limits.bytes)
+            return fail(Error{std::errc::file_too_large, "it has more than " + std::to_string(limits.bytes) + " bytes",
                               "if you trust it, allow more by --max-layer-size"});
+        TRY_VOID(charge(limits.budget, data.size()));
         return write_all(to, data);
     };
     for (std::string data = std::move(first); !data.empty();) {
@@ -95,7 +96,7 @@ Result<Archive> Archive::open(UniqueFd file, const Workspace& workspace, const L
     const bool plain = TRY(detect_compression(first)) == Compression::none;
     if (!S_ISREG(st.st_mode) || !plain) {
         UniqueFd spooled = TRY(workspace.new_file("archive"));
-        TRY_VOID(spool(archive.file_.get(), spooled.get(), std::move(first), limits.bytes));
+        TRY_VOID(spool(archive.file_.get(), spooled.get(), std::move(first), limits));
         archive.file_ = std::move(spooled);
     }
     TRY_VOID(archive.index());

@@ -18,14 +18,15 @@ struct NewLayer {
 };
 
 /// Packed, hashed, compressed, hashed again.
-Result<NewLayer> pack_changes(const Workspace& workspace, int changes, std::string_view type) {
+Result<NewLayer> pack_changes(const Workspace& workspace, int changes, std::string_view type, const BudgetRef& budget) {
     UniqueFd file = TRY(workspace.new_file("changes"));
     Hasher tar{Algorithm::sha256};
     Hasher blob{Algorithm::sha256};
     std::uint64_t size = 0;
-    Gzipper gzip{[&](std::string_view data) {
+    Gzipper gzip{[&](std::string_view data) -> Result<void> {
         blob.update(data);
         size += data.size();
+        TRY_VOID(charge(budget, data.size()));
         return write_all(file.get(), data);
     }};
     TarWriter writer{[&](std::string_view data) {
@@ -71,8 +72,8 @@ Result<Tag> commit_changes(const Store& store, int changes, const CommitRequest&
     const Workspace workspace = TRY(Workspace::make(store));
     const Image base = TRY(store.load(request.base));
     const bool docker = base.manifest.media_type == media::docker_manifest;
-    const NewLayer layer =
-        TRY(pack_changes(workspace, changes, docker ? media::docker_layer_gzip : media::oci_layer_gzip));
+    const NewLayer layer = TRY(pack_changes(
+        workspace, changes, docker ? media::docker_layer_gzip : media::oci_layer_gzip, request.options.limits.budget));
     const std::string base_config = TRY(store.read_document(base.manifest.config.digest));
     const std::string config = TRY(config_with(base_config, layer.diff_id, request));
     Manifest manifest{.media_type = base.manifest.media_type.empty() ? std::string{media::oci_manifest}

@@ -43,6 +43,8 @@ Result<Reached> reach_all(const Store& store, const Kept& kept) {
     Reached reached;
     const auto tags = TRY(store.tags());
     for (const Tag& tag : tags) {
+        if (kept.unwanted_names.contains(tag.name))
+            continue;
         TRY_VOID(reach(store, tag.manifest, reached).context("'" + printable(tag.name) + "'"));
         if (tag.index)
             TRY_VOID(reach(store, *tag.index, reached).context("'" + printable(tag.name) + "'"));
@@ -62,6 +64,16 @@ class Sweep {
 public:
     Sweep(const Store& store, const Workspace& workspace, bool dry_run)
         : store_{store}, workspace_{workspace}, dry_run_{dry_run} {}
+
+    /// First: a name is never without its image.
+    Result<void> names(const Kept& kept) {
+        for (const std::string& name : kept.unwanted_names) {
+            if (!dry_run_)
+                TRY(store_.remove_tag(name));
+            removed_.names.push_back(name);
+        }
+        return {};
+    }
 
     Result<void> blobs(const Reached& reached) {
         for (const std::string algorithm : {"sha256", "sha512"}) {
@@ -207,6 +219,7 @@ Result<Removed> prune(const Store& store, const std::function<Result<Kept>()>& f
         return fail(std::move(error));
     }
     Sweep sweep{store, workspace, dry_run};
+    TRY_VOID(sweep.names(kept));
     TRY_VOID(sweep.blobs(*reached));
     TRY_VOID(sweep.beginnings());
     TRY_VOID(sweep.layers(*reached));

@@ -8,6 +8,7 @@
 namespace ctrd::image {
 
 struct Removed {
+    std::vector<std::string> names{};
     std::vector<Digest> blobs{};
     std::vector<std::string> layers{};  // as their folders are named
     std::vector<std::string> changes{}; // "CONTAINER/TOP-LAYER": what containers had written to images
@@ -17,7 +18,8 @@ struct Removed {
 /// What may not go besides what has a name.
 struct Kept {
     std::vector<Use> uses{};
-    std::set<std::string> containers{}; // declared, whatever is known of their images: their changes stay
+    std::set<std::string> containers{};     // declared, whatever is known of their images: their changes stay
+    std::set<std::string> unwanted_names{}; // which go, too
 };
 
 /// `kept` is asked for while the store is locked: nobody begins to use what is not in it. What goes loses its name

@@ -29,6 +29,7 @@ public:
 
     /// All layers whole, settled and in the store; nothing names them yet.
     Result<void> run() {
+        TRY_VOID(check_budget());
         {
             std::vector<std::jthread> threads;
             for (unsigned i = 0; i < std::min<std::size_t>(at_a_time, layers_.size()); ++i)
@@ -60,6 +61,17 @@ public:
 private:
     static std::string tree_name(std::size_t i) { return "tree-" + std::to_string(i); }
     static std::string blob_name(std::size_t i) { return "blob-" + std::to_string(i); }
+
+    /// What is announced to come, before any of it does.
+    Result<void> check_budget() const {
+        if (!options_.limits.budget)
+            return {};
+        std::uint64_t announced = 0;
+        for (const LayerSource& layer : layers_)
+            if (layer.blob && !store_.has_blob(layer.blob->digest))
+                announced += layer.blob->size;
+        return options_.limits.budget->check(announced);
+    }
 
     void work() {
         for (std::size_t i = next_++; i < layers_.size() && !stop_; i = next_++) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ctrd/base/fd.hpp"
+#include "ctrd/image/budget.hpp"
 #include "ctrd/image/tar.hpp"
 
 #include <set>
@@ -18,6 +19,7 @@ struct LayerLimits {
     std::uint64_t entries{4'000'000};
     std::uint64_t ratio{400}; // of the archive to its compressed form, checked above ratio_from
     std::uint64_t ratio_from{std::uint64_t{1} << 28};
+    BudgetRef budget{}; // what the store may still take
 };
 
 /// What a layer leaves to those below it: settle() does it when they are there.

@@ -96,8 +96,10 @@ private:
                 return fail(bad_input("the blob is longer than the " + std::to_string(job_.blob->size) +
                                       " bytes that its manifest says"));
             blob_.update(data);
-            if (job_.copy >= 0 && is_new)
+            if (job_.copy >= 0 && is_new) {
+                TRY_VOID(charge(job_.limits.budget, data.size()));
                 TRY_VOID(write_all(job_.copy, data));
+            }
             if (job_.tree >= 0 && !compressed_queue_.push(std::make_shared<const std::string>(std::move(data))))
                 return fail(cancelled());
             if (job_.progress)
@@ -126,6 +128,7 @@ private:
             return fail(Error{std::errc::file_too_large,
                               "the layer unpacks to more than " + std::to_string(limits.ratio) + " times its size",
                               "no real layer does: it may have been made to fill the disk"});
+        TRY_VOID(charge(limits.budget, data.size()));
         const auto chunk = std::make_shared<const std::string>(data);
         const bool taken = hash_queue_.push(chunk);
         if (!tar_queue_.push(chunk) || !taken)

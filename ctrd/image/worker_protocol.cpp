@@ -122,6 +122,7 @@ Json to_json(const Request& request) {
             {"base", request.base ? request.base->text() : ""},
             {"author", request.author},
             {"message", request.message},
+            {"room", request.room ? Json(*request.room) : Json()},
             {"uids", to_json(request.owners.uids)},
             {"gids", to_json(request.owners.gids)},
             {"config",
@@ -149,6 +150,9 @@ Result<Request> request_from(const Json& json) {
         request.base = TRY(image::Digest::parse(base));
     request.author = TRY(reader.string("author"));
     request.message = TRY(reader.string("message"));
+    request.room = TRY(reader.integer<std::uint64_t>("room"));
+    if (request.room)
+        load.options.limits.budget = std::make_shared<image::Budget>(*request.room);
     request.owners = {TRY(mappings_from(reader, "uids")), TRY(mappings_from(reader, "gids"))};
     const auto candidates = TRY(reader.objects("candidates"));
     for (const Reader& one : candidates) {

@@ -43,7 +43,8 @@ struct Request {
     image::ArchiveKind kind{image::ArchiveKind::oci};
     std::optional<image::Digest> base{}; // of commit, as the next two; the rest of it is `load`
     std::string author{}, message{};
-    image::Owners owners{}; // of export
+    image::Owners owners{};              // of export
+    std::optional<std::uint64_t> room{}; // bytes that the store may still take; `load` has them as a budget then
 };
 Json to_json(const Request& request);
 Result<Request> request_from(const Json& json);

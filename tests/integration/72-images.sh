@@ -148,6 +148,29 @@ check "what was there is whole" ctrctl image verify --store full/store
 check "and has room again" dd if=/dev/zero of=full/file bs=1M count=25
 umount full
 
+# --- max-size ---------------------------------------------------------------------------------------------------------
+mkdir -p /etc/ctrd && at_exit rm -f /etc/ctrd/images.toml
+echo 'max-size = "10M"' > /etc/ctrd/images.toml
+bounded() { ctrctl image "$1" --store bounded "${@:2}"; }
+check "a store with a bound takes what fits" bounded load docker.tar
+contents_now=$(find bounded | sort)
+check_status "and not what does not" 1 bounded load large.tar
+check_contains "which is said, and what to do" "'max-size' in /etc/ctrd/images.toml allows" "$output"
+check_equal "it is as it was" "$contents_now" "$(find bounded | sort)"
+check "and whole" bounded verify
+echo 'max-sise = 1' > /etc/ctrd/images.toml
+check_status "a mistake in the file is an error" 1 bounded load docker.tar
+check_contains "with its place" "/etc/ctrd/images.toml:1:1: unknown key 'max-sise'" "$output"
+echo 'max-size = "200M"' > /etc/ctrd/images.toml
+check "with more room it is taken" bounded load large.tar
+check_contains "prune --all would take names that no container has" "would remove the name 'host.example/large:1'" "$(bounded prune --all -n)"
+check "one that was just given is not old enough" bounded prune --all --until 1h
+check "and stays" bounded inspect host.example/large:1
+check "without that it goes" bounded prune --all
+check_equal "with all that it led to" "" "$(find bounded/blobs bounded/layers -mindepth 2)"
+check_status "a duration that is none" 2 bounded prune --all --until soon
+rm /etc/ctrd/images.toml
+
 # --- damaged ----------------------------------------------------------------------------------------------------------
 images import a/l.tar host.example/gone:1 --command /bin/gone > /dev/null
 images rm host.example/gone:1 # there is something for prune to take

@@ -9,20 +9,6 @@
 
 namespace ctrd::ctl {
 
-Result<std::uint64_t> parse_size(const std::string& text) {
-    const auto wrong = bad_input("'" + text + "' is not a size", "write bytes, or for example 512M or 64G");
-    constexpr std::string_view units = "KMGT";
-    std::string_view digits = text;
-    unsigned shift = 0;
-    if (const auto unit = digits.empty() ? std::string_view::npos : units.find(digits.back());
-        unit != std::string_view::npos) {
-        shift = 10 * (static_cast<unsigned>(unit) + 1);
-        digits.remove_suffix(1);
-    }
-    const auto value = config::parse_decimal(digits, UINT64_MAX >> shift);
-    return value && *value > 0 ? Result<std::uint64_t>{*value << shift} : fail(wrong);
-}
-
 Result<image::Platform> wanted_platform(const std::string& text) {
     if (text.empty())
         return image::host_platform();

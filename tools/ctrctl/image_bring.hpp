@@ -9,8 +9,6 @@
 
 namespace ctrd::ctl {
 
-/// "512M".
-Result<std::uint64_t> parse_size(const std::string& text);
 /// "linux/arm64/v8"; this machine's where nothing is said.
 Result<image::Platform> wanted_platform(const std::string& text);
 /// The names that are stored now; the exit code.

@@ -5,12 +5,15 @@
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/output.hpp"
 
+#include "config/syntax.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -85,24 +88,52 @@ int image_remove(const ImageOptions& options) {
     return code;
 }
 
+namespace {
+
+/// Besides what is in use: of the names those that no container is made from and that are old enough go, if asked for.
+Result<image::Kept> kept_besides(const image::Store& store, const ImageOptions& options, std::uint64_t age_us) {
+    image::Kept kept = TRY(kept_images(store));
+    if (!options.all)
+        return kept;
+    const auto before = std::time(nullptr) - static_cast<std::int64_t>(age_us / 1'000'000);
+    const auto tags = TRY(store.tags());
+    for (const image::Tag& tag : tags)
+        if (tag.since <= before && std::ranges::none_of(kept.uses, [&](const image::Use& use) {
+                const auto meant = image::tag_name(use.image);
+                return use.digest == tag.manifest || (meant && *meant == tag.name);
+            }))
+            kept.unwanted_names.insert(tag.name);
+    return kept;
+}
+
+} // namespace
+
 int image_prune(const ImageOptions& options) {
     const auto store = open_store(options, true);
     if (!store)
         return report(store.error());
+    const auto age = options.until.empty() ? Result<std::uint64_t>{0} : config::parse_duration(options.until);
+    if (!age)
+        return report(exit_bad_input, Result<std::uint64_t>{age}.context("--until").error());
     const auto removed = image::prune(
-        *store, [&] { return kept_images(*store); }, options.dry_run);
+        *store, [&] { return kept_besides(*store, options, *age); }, options.dry_run);
     if (!removed)
         return report(exit_failure, removed.error());
     if (const Json json = json_of(options.json); json != Json::off) {
         auto blobs = nlohmann::json::array();
         for (const auto& digest : removed->blobs)
             blobs.push_back(digest.text());
-        return print(json_text(
-            {{"blobs", blobs}, {"layers", removed->layers}, {"changes", removed->changes}, {"bytes", removed->bytes}},
-            json));
+        return print(json_text({{"names", removed->names},
+                                {"blobs", blobs},
+                                {"layers", removed->layers},
+                                {"changes", removed->changes},
+                                {"bytes", removed->bytes}},
+                               json));
     }
     std::string text = fmt::format("{}{} layers and {} blobs of {}\n", options.dry_run ? "would remove " : "removed ",
                                    removed->layers.size(), removed->blobs.size(), size_text(removed->bytes));
+    for (const auto& name : removed->names)
+        text += fmt::format("{}the name '{}'\n", options.dry_run ? "would remove " : "removed ", printable(name));
     for (const auto& changes : removed->changes)
         text += fmt::format("{}what container '{}' had written to an image\n",
                             options.dry_run ? "would remove " : "removed ",

@@ -123,6 +123,11 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
     remove.add_flag("-f,--force", options.force, "also the name of an image that a container uses; it stays, nameless");
     CLI::App& prune = add("prune", "Remove what no name and no container leads to");
     prune.add_flag("-n,--dry-run", options.dry_run, "only say what would go");
+    prune.add_flag("-a,--all", options.all, "names that no container is made from, too");
+    prune
+        .add_option("--until", options.until, "with --all: of these names, those that were given longer ago than this")
+        ->needs("--all")
+        ->option_text("DURATION");
     add_json(prune, options.json);
     CLI::App& verify = add("verify", "Check everything that a name leads to against its digests");
     add_json(verify, options.json);

@@ -1,4 +1,5 @@
 // load and import: the worker takes the image apart, we hold the store's lock and show how far it is.
+#include "config/image_settings.hpp"
 #include "config/syntax.hpp"
 #include "ctrd/base/file.hpp"
 #include "tools/ctrctl/image_bring.hpp"
@@ -24,7 +25,7 @@ Result<imaging::Request> request_for(const ImageOptions& options) {
     if (!options.name.empty())
         TRY(image::tag_name(options.name));
     if (!options.max_layer_size.empty())
-        request.load.options.limits.bytes = TRY(parse_size(options.max_layer_size));
+        request.load.options.limits.bytes = TRY(config::parse_bytes(options.max_layer_size));
     request.config.command = options.command;
     request.config.user = options.user;
     if (!options.user.empty())

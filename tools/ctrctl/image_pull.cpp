@@ -1,5 +1,6 @@
 #include "tools/ctrctl/image_pull.hpp"
 
+#include "config/image_settings.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/registry/wire.hpp"
 #include "tools/ctrctl/image_bring.hpp"
@@ -119,7 +120,7 @@ int image_pull(const ImageOptions& options) {
                      options.auth_file,   options.certificate_folder,
                      options.policy_file, tls_wish(options.tls_verify)};
     if (!options.max_layer_size.empty()) {
-        const auto size = parse_size(options.max_layer_size);
+        const auto size = config::parse_bytes(options.max_layer_size);
         if (!size)
             return report(exit_bad_input, size.error());
         pull.max_layer_size = *size;

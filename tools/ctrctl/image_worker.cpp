@@ -1,5 +1,10 @@
 #include "tools/ctrctl/image_worker.hpp"
 
+#include "config/image_settings.hpp"
+#include "ctrd/image/budget.hpp"
+
+#include <algorithm>
+
 namespace ctrd::ctl {
 namespace {
 
@@ -24,10 +29,22 @@ Result<std::optional<Result<std::vector<image::Tag>>>> listen(int socket, const 
     }
 }
 
+/// Of what adds to the store, how much it may. Two at the same time each see what was there when they began.
+Result<std::optional<std::uint64_t>> room_for(const std::string& verb, const image::Store& store) {
+    if (verb == "save" || verb == "export")
+        return std::optional<std::uint64_t>{};
+    const auto settings = TRY(config::read_image_settings());
+    if (!settings.max_size)
+        return std::optional<std::uint64_t>{};
+    const std::uint64_t used = TRY(image::bytes_used(store.root()));
+    return std::optional{*settings.max_size - std::min(used, *settings.max_size)};
+}
+
 } // namespace
 
-Result<std::vector<image::Tag>> run_image_worker(const imaging::Request& request, const image::Store& store,
+Result<std::vector<image::Tag>> run_image_worker(imaging::Request request, const image::Store& store,
                                                  std::span<const int> given, const image::ProgressSink& progress) {
+    request.room = TRY(room_for(request.verb, store));
     Helper worker = TRY(Helper::start("ctr-image"));
     const SignalQueue signals = TRY(end_signals());
     std::vector<int> fds{store.root()};

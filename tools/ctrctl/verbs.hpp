@@ -155,7 +155,8 @@ struct ImageOptions {
     std::string user{}, directory{};                                            // of import, as the next two
     std::vector<std::string> environment{}, command{};
     std::string json{"off"};
-    bool quiet{false}, replace{false}, dry_run{false}, force{false};
+    std::string until{}; // of prune
+    bool quiet{false}, replace{false}, dry_run{false}, force{false}, all{false};
 };
 int image(const ImageOptions& options);
 

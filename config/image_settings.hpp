@@ -1,0 +1,25 @@
+// /etc/ctrd/images.toml: what holds for the image store of this machine.
+#pragma once
+
+#include "config/diagnostic.hpp"
+
+#include <cstdint>
+#include <optional>
+
+namespace ctrd::config {
+
+struct ImageSettings {
+    std::optional<std::uint64_t>
+        max_size{}; // bytes that the store may take; containers' changes count, and aren't stopped
+};
+
+inline constexpr const char* image_settings_file = "/etc/ctrd/images.toml";
+
+/// "20G": K, M, G, T to the base of 1024.
+Result<std::uint64_t> parse_bytes(std::string_view text);
+/// Pure.
+Outcome<ImageSettings> parse_image_settings(std::string_view text, const std::string& file);
+/// No file says nothing.
+Result<ImageSettings> read_image_settings(const std::string& path = image_settings_file);
+
+} // namespace ctrd::config

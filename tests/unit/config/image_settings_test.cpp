@@ -1,0 +1,18 @@
+#include "config/image_settings.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace ctrd::config;
+
+TEST_CASE("images.toml bounds the image store", "[config]") {
+    CHECK_FALSE(parse_image_settings("", "f")->max_size.has_value());
+    CHECK(parse_image_settings("max-size = \"20G\"", "f")->max_size == std::uint64_t{20} << 30);
+    CHECK(parse_image_settings("max-size = 4096", "f")->max_size == 4096U);
+    CHECK_FALSE(read_image_settings("/nowhere/images.toml")->max_size.has_value());
+    for (const char* text :
+         {"max-size = \"0\"", "max-size = \"G\"", "max-size = \"-1G\"", "max-size = \"20 G\"",
+          "max-size = \"99999999999T\"", "max-size = true", "maxsize = 1", "[images]\n", "max-size ="})
+        CHECK_FALSE(parse_image_settings(text, "f").has_value());
+    CHECK(parse_image_settings("max-sise = 1", "f").error().front().hint == "did you mean 'max-size'?");
+    CHECK(parse_image_settings("\n max-sise = 1", "f").error().front().at.line == 2);
+}
