@@ -1,6 +1,6 @@
 // /run/ctrd/handover: ctr-run tells that a container is ready, and hands over what is ctrd's from then on: its seccomp
-// notification descriptor, its machine socket and its terminal. And that it has ended, before its unit is at rest. ctr-oci
-// asks for a scope there (scope_request.hpp).
+// notification descriptor, its machine socket and its terminal. And that it has ended, before its unit is at rest.
+// ctr-oci asks for a scope there (scope_request.hpp).
 #pragma once
 
 #include "ctrd/base/fd.hpp"

@@ -1,10 +1,11 @@
 // ctr-fetch: speaks HTTP for ctrctl, under another user and without the machine's files (sandbox.hpp). It is started
 // with a socket as descriptor 3 and lives for one job:
 //
-//     > {"verb": "pull"}           with [settings, channel to the unpacking worker]; there is no answer, the worker has
-//     them > {"verb": "push"}           with [settings]; then, for each blob, {"blob": N} with [file] > {"verb":
-//     "login"}          with [settings] < {"layer": ..., ...}        how far a push is, as the worker says of a pull <
-//     {"done": true}  or  {"error": {"code": 22, "message": ..., "hint": ...}}
+//     > {"verb": "pull"}     with [settings, channel to the unpacking worker]; no answer, the worker has them
+//     > {"verb": "push"}     with [settings]; then, for each blob, {"blob": N} with [file]
+//     > {"verb": "login"}    with [settings]
+//     < {"layer": ..., ...}  how far a push is, as the worker says of a pull
+//     < {"done": true}  or  {"error": {"code": 22, "message": ..., "hint": ...}}
 //
 // The settings (ctrd/registry/wire.hpp) are a sealed file in memory: passwords are in no argument and no environment.
 #include "ctrd/base/file.hpp"

@@ -1,8 +1,7 @@
 // `ctr-run start`: the order of the messages to systemd is what makes the payload its child in every respect, with its
 // own exit status even when it ends at once (docs/architecture.md, "No shim"):
 //
-//     MAINPID=  BARRIER=1  go  (exec seen)  [declared binds answered]  READY=1 FDSTORE=1  [stragglers]  hand-over to
-//     ctrd
+//     MAINPID=  BARRIER=1  go  (exec seen)  [declared binds answered]  READY=1 FDSTORE=1  [stragglers]  hand-over
 #include "tools/ctr-run/commands.hpp"
 
 #include "ctrd/activation/record.hpp"

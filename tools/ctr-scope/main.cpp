@@ -1,10 +1,10 @@
 // ctr-oci's voice on the bus, since a static program has none:
 //
-//     ctr-scope UNIT SLICE DESCRIPTION [PROPERTY]...  enters a new scope, says on stdin (a socket of ctr-oci's) in
-//     which
-//                                                     cgroup it is now, and stays until the other side has put the
-//                                                     container's process beside it and says so, or is gone
-//     ctr-scope --set UNIT PROPERTY...                changes a scope's properties
+//     ctr-scope UNIT SLICE DESCRIPTION [PROPERTY]...
+//         enters a new scope, says on stdin (a socket of ctr-oci's) in which cgroup it is now, and stays until the
+//         other side has put the container's process beside it and says so, or is gone
+//     ctr-scope --set UNIT PROPERTY...
+//         changes a scope's properties
 //
 // A PROPERTY is NAME=SIGNATURE:VALUE. An answer is "cgroup PATH", "done", or "error TEXT".
 #include "ctrd/base/fd.hpp"
