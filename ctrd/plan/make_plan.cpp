@@ -190,6 +190,8 @@ private:
         MountOptions options = TRY(parse_mount_options(mount));
         // Older configurations leave the slash out; it is relative to the rootfs either way.
         std::string destination = mount.destination.starts_with('/') ? mount.destination : "/" + mount.destination;
+        if (std::string inside = place_in_rootfs(destination); !inside.empty())
+            destination = std::move(inside); // the rootfs' own path on the host before it, which runc takes away, too
         if (options.remount)
             return plan_remount(mount, std::move(destination), std::move(options));
         if (options.bind || mount.type == "bind")

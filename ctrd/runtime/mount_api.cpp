@@ -29,6 +29,9 @@ int close_keeping_errno(int fd) noexcept {
     return -1;
 }
 
+/// No printf: we may be in the child.
+char digit(int mode, int shift) noexcept { return static_cast<char>('0' + ((mode >> shift) & 7)); }
+
 } // namespace
 
 int set_mount_attributes(int tree, const plan::MountAttributes& attributes) noexcept {
@@ -50,7 +53,7 @@ int set_propagation(int tree, std::uint64_t flags) noexcept {
 int make_read_only(int tree, bool recursive) noexcept { return change(tree, MOUNT_ATTR_RDONLY, 0, 0, recursive); }
 
 int make_fs(const char* type, const char* source, const std::vector<plan::FsOption>& options,
-            const plan::MountAttributes& attributes) noexcept {
+            const plan::MountAttributes& attributes, int mode) noexcept {
     const int context = ::fsopen(type, FSOPEN_CLOEXEC);
     if (context < 0)
         return -1;
@@ -63,6 +66,9 @@ int make_fs(const char* type, const char* source, const std::vector<plan::FsOpti
         if (r < 0)
             return close_keeping_errno(context);
     }
+    const char octal[] = {'0', digit(mode, 9), digit(mode, 6), digit(mode, 3), digit(mode, 0), '\0'};
+    if (mode >= 0 && ::fsconfig(context, FSCONFIG_SET_STRING, "mode", octal, 0) < 0)
+        return close_keeping_errno(context);
     if (::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
         return close_keeping_errno(context);
     const int tree =

@@ -15,8 +15,9 @@ int make_read_only(int tree, bool recursive) noexcept;
 
 /// A new file system instance, configured and mounted with `attributes` but attached nowhere. The attributes that are
 /// set count at this very call: in a user namespace the kernel compares them with those of the host's own instance.
+/// `mode`: one more option, unless negative.
 int make_fs(const char* type, const char* source, const std::vector<plan::FsOption>& options,
-            const plan::MountAttributes& attributes) noexcept;
+            const plan::MountAttributes& attributes, int mode = -1) noexcept;
 
 /// Writes a file below /proc through a procfs of our own that is attached nowhere: no mount and no link of the image
 /// can stand in for it (CVE-2019-16884, CVE-2025-52881). 0 or an errno.

@@ -121,16 +121,6 @@ int mode_to_inherit(const ChildContext& context, const plan::MountFs& step) noex
     return found ? static_cast<int>(st.st_mode & 07777) : no_mode;
 }
 
-int set_mode(int tree, int mode) noexcept {
-    if (mode == no_mode)
-        return 0;
-    const int folder = ::openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int err = folder < 0 || ::fchmod(folder, static_cast<mode_t>(mode)) < 0 ? errno : 0;
-    if (folder >= 0)
-        ::close(folder);
-    return err;
-}
-
 bool is_absent(int err) noexcept { return err == ENOENT || err == ENOTDIR; }
 
 void forget_node_folder(ChildContext& context) noexcept {
@@ -176,14 +166,10 @@ struct Apply {
     }
 
     int operator()(const plan::MountFs& step) const noexcept {
-        const int mode = mode_to_inherit(context, step);
-        const int tree = make_fs(step.type.c_str(), step.source.c_str(), step.options, step.attributes);
+        const int tree = make_fs(step.type.c_str(), step.source.c_str(), step.options, step.attributes,
+                                 mode_to_inherit(context, step));
         if (tree < 0)
             return errno;
-        if (const int err = set_mode(tree, mode); err != 0) {
-            ::close(tree);
-            return err;
-        }
         const int target = mount_point(context, step.destination.c_str(), true);
         if (target >= 0 && step.copy_up)
             if (const int err = copy_up(target, tree, !has_mode(step.options)); err != 0) {

@@ -47,7 +47,7 @@ see "no_new_privs is set where the configuration says so" "1" 'grep NoNewPrivs /
 see "the environment is the configuration's, HOME of the image's /etc/passwd, and nothing else" "A=b HOME=/root PATH=/bin" '/bin/busybox env | grep -v -e ^PWD -e ^SHLVL | sort | xargs' \
     '.process.env = ["PATH=/bin", "A=b"]'
 see "of a variable that is given twice the last counts, and an empty HOME is none" "A=2 HOME=/root PATH=/bin" \
-    '/bin/busybox env | grep -v -e ^PWD -e ^SHLVL | sort | xargs' '.process.env = ["PATH=/x", "A=1", "HOME=", "A=2", "PATH=/bin"]'
+    'tr "\\0" "\\n" < /proc/$$/environ | sort | xargs' '.process.env = ["PATH=/x", "A=1", "HOME=", "A=2", "PATH=/bin"]'
 see "the working directory is made where it is missing" "/made/here" 'pwd' '.process.cwd = "/made/here" | .root.readonly = false'
 profile='.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
     "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]} | .root.readonly = false'
@@ -76,6 +76,10 @@ see "a tmpfs that is not told its mode has that of the folder that it hides, or 
     'echo $(ls -ld /moded | cut -c1-10) $(ls -ld /not-there-yet | cut -c1-10)' \
     '.mounts += [{"destination": "/moded", "type": "tmpfs", "source": "t"}, {"destination": "/not-there-yet", "type": "tmpfs", "source": "t"}]
     | .root.readonly = false'
+see "and says so" "mode=2751" 'grep " /moded " /proc/self/mounts | grep -o mode=2751' \
+    '.mounts += [{"destination": "/moded", "type": "tmpfs", "source": "t"}]'
+see "a destination may have the rootfs' own path before it" "here" 'cat /srv/file' \
+    ".mounts += [{\"destination\": \"$PWD/changed/rootfs/srv\", \"type\": \"bind\", \"source\": \"$PWD/data\", \"options\": [\"bind\"]}]"
 see "a read-only tmpfs is one mount, with what was mounted in it" "1 ro, refused here" \
     'echo $(grep -c " /t " /proc/self/mountinfo) $(grep " /t " /proc/self/mountinfo | cut -d" " -f6 | cut -c1-3) $(touch /t/x 2> /dev/null || echo refused) $(cat /t/in/file)' \
     ".mounts += [{\"destination\": \"/t\", \"type\": \"tmpfs\", \"source\": \"t\", \"options\": [\"ro\"]},

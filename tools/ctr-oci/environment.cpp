@@ -59,6 +59,7 @@ void add_home(oci::Process& process, const std::string& root) {
     const auto last = std::find_if(process.env.rbegin(), process.env.rend(), is_home);
     if (last != process.env.rend() && *last != "HOME=")
         return;
+    std::erase_if(process.env, is_home);
     const UniqueFd folder{::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (!folder)
         return; // who enters it says why that is not possible
