@@ -46,7 +46,7 @@ check "a call activates ctrd" call ListContainers
 check_equal "ctrd is its unit's main process" active "$(systemctl is-active ctrd.service)"
 check_equal "without declarations nothing is listed" '[[]]' "$(call ListContainers | jq -c .data)"
 methods=$(busctl introspect io.ctrd1 /io/ctrd1 io.ctrd1.Manager | awk '$2 == "method" { print $1 $3 }' | xargs)
-check_contains "introspection shows the manager's methods" ".KillContainerssi .ListContainers-" "$methods"
+check_contains "introspection shows the manager's methods" ".KillContainerssi .ListContainerStatss .ListContainers- .PauseContainers" "$methods"
 check_equal "arguments have names" "name argv options stdin_fd stdout_fd stderr_fd status" \
     "$(busctl introspect --xml-interface io.ctrd1 /io/ctrd1 | grep -A8 '"Exec"' | grep -o 'name="[a-z_]*"' | cut -d'"' -f2 | xargs)"
 
