@@ -15,7 +15,7 @@ constexpr const char* service = "org.freedesktop.systemd1";
 constexpr const char* manager_path = "/org/freedesktop/systemd1";
 constexpr const char* manager = "org.freedesktop.systemd1.Manager";
 constexpr const char* unit_prefix = "/org/freedesktop/systemd1/unit";
-constexpr std::uint64_t no_time_limit = UINT64_MAX; // systemd answers late while it reloads
+constexpr std::uint64_t freezer_time = 30'000'000; // microseconds
 
 std::string unit_path(const std::string& container) {
     char* text = nullptr;
@@ -84,11 +84,11 @@ BusMessage Units::new_call(const char* path, const char* interface, const char* 
     return BusMessage{raw};
 }
 
-void Units::call(BusMessage message, std::string doing, OnReply on_reply) {
+void Units::call(BusMessage message, std::string doing, OnReply on_reply, std::uint64_t time_limit) {
     auto one = std::make_unique<Call>(Call{this, {}, std::move(doing), std::move(on_reply)});
     sd_bus_slot* slot = nullptr;
     const int r =
-        message ? sd_bus_call_async(bus_, &slot, message.get(), on_call_reply, one.get(), no_time_limit) : -ENOMEM;
+        message ? sd_bus_call_async(bus_, &slot, message.get(), on_call_reply, one.get(), time_limit) : -ENOMEM;
     if (r < 0) {
         const Error error = os_error(-r, one->doing);
         one->on_reply(nullptr, &error);
@@ -334,16 +334,19 @@ void Units::kill_all(const std::string& container, int signal, Done done) {
          });
 }
 
-/// systemd does not announce the freezer's state: it is asked for.
+/// systemd does not announce the freezer's state: it is asked for. Of two such calls that overtake each other it
+/// forgets to answer one, so this one has an end of its own.
 void Units::set_frozen(const char* method, const std::string& container, Done done) {
     BusMessage message = new_call(manager_path, manager, method);
     if (message && sd_bus_message_append(message.get(), "s", unit_of(container).c_str()) < 0)
         message.reset();
-    call(std::move(message), "unit '" + unit_of(container) + "'",
-         [this, container, done = std::move(done)](sd_bus_message*, const Error* error) {
-             const Result<void> result = error == nullptr ? Result<void>{} : fail(*error);
-             load(container, [done, result] { done(result); });
-         });
+    call(
+        std::move(message), "unit '" + unit_of(container) + "'",
+        [this, container, done = std::move(done)](sd_bus_message*, const Error* error) {
+            const Result<void> result = error == nullptr ? Result<void>{} : fail(*error);
+            load(container, [done, result] { done(result); });
+        },
+        freezer_time);
 }
 
 void Units::set_properties(const std::string& container, bool runtime, const std::vector<UnitProperty>& properties,

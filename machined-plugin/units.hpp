@@ -84,7 +84,8 @@ private:
     using OnReply = std::function<void(sd_bus_message* reply, const Error* error)>;
 
     Result<void> add_match(const char* rule, sd_bus_message_handler_t handler);
-    void call(BusMessage message, std::string doing, OnReply on_reply);
+    // No time limit: systemd answers late while it reloads.
+    void call(BusMessage message, std::string doing, OnReply on_reply, std::uint64_t time_limit = UINT64_MAX);
     BusMessage new_call(const char* path, const char* interface, const char* member);
     void set_frozen(const char* method, const std::string& container, Done done);
     void queue_job(const char* method, const std::string& container, JobEnd end, const char* mode = "replace");

@@ -79,6 +79,26 @@ std::string container_of_process(pid_t pid) {
     return cgroup ? activation::container_of_cgroup(*cgroup) : std::string{};
 }
 
+namespace {
+
+/// A call that is answered when a job ends, which may be never: systemd lets those of a frozen unit wait. When its
+/// caller has left the bus nobody waits for the answer, and what came with the call is let go.
+struct Later {
+    systemd::BusMessage call{};
+    CallerRef caller{};
+};
+
+std::shared_ptr<Later> until_gone(sd_bus_message* call, const CallerRef& caller) {
+    auto later = std::make_shared<Later>(Later{systemd::keep(call), caller});
+    caller->on_gone([known = std::weak_ptr{later}] {
+        if (const auto one = known.lock())
+            one->call.reset();
+    });
+    return later;
+}
+
+} // namespace
+
 void Actions::answer_start(sd_bus_message* call, const std::string& name, const Result<std::string>& job) const {
     if (job && *job == "done")
         reply_done(call);
@@ -93,19 +113,24 @@ int Actions::start(sd_bus_message* call, const std::string& name) {
     const Container* container = registry_.find(name);
     if (container == nullptr || !container->declared)
         return reply_no_such_container(call, name);
-    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef& caller) {
         fault_point("ctrd-before-start");
-        units_.start(name,
-                     [this, name, kept = keep(message)](const auto& job) { answer_start(kept.get(), name, job); });
+        units_.start(name, [this, name, later = until_gone(message, caller)](const auto& job) {
+            if (later->call)
+                answer_start(later->call.get(), name, job);
+        });
     });
 }
 
 int Actions::stop(sd_bus_message* call, const std::string& name) {
     if (registry_.find(name) == nullptr)
         return reply_no_such_container(call, name);
-    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef& caller) {
         fault_point("ctrd-before-stop");
-        units_.stop(name, [name, kept = keep(message)](const auto& job) { answer_stop(kept.get(), name, job); });
+        units_.stop(name, [name, later = until_gone(message, caller)](const auto& job) {
+            if (later->call)
+                answer_stop(later->call.get(), name, job);
+        });
     });
 }
 
@@ -113,9 +138,11 @@ int Actions::restart(sd_bus_message* call, const std::string& name) {
     const Container* container = registry_.find(name);
     if (container == nullptr || !container->declared)
         return reply_no_such_container(call, name);
-    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef&) {
-        units_.restart(name,
-                       [this, name, kept = keep(message)](const auto& job) { answer_start(kept.get(), name, job); });
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef& caller) {
+        units_.restart(name, [this, name, later = until_gone(message, caller)](const auto& job) {
+            if (later->call)
+                answer_start(later->call.get(), name, job);
+        });
     });
 }
 
