@@ -4,6 +4,7 @@
 #include "ctrd/activation/listen_fds.hpp"
 #include "ctrd/activation/record.hpp"
 #include "ctrd/activation/recover.hpp"
+#include "ctrd/base/ctrd_socket.hpp"
 #include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/journal.hpp"
@@ -108,6 +109,7 @@ private:
     Actions actions_{registry_, units_, authority_, executions_, callers_, terminals_};
     std::vector<systemd::BusSlot> objects_{};
     std::map<std::string, pid_t> registered_{}; // container -> leader that machined was told of
+    UniqueFd running_lock_{};
     Result<void> failure_{};
     bool announcing_{false}; // from the moment when the first picture is complete
     bool machined_missed_{false};
@@ -209,6 +211,10 @@ Result<void> Daemon::start() {
     recover_binds();
     fault_point("ctrd-binds-recovered");
     TRY_VOID(make_dirs(compiled_folder, 0700));
+    if (auto lock = hold_running_lock(); lock)
+        running_lock_ = std::move(*lock);
+    else
+        log_warning(lock.error()); // who asks whether we run does without us
     watch_registry();
     registry_.ask_phase([this](const auto& name) { return standby_.phase_of(name); });
     standby_.on_phase([this](const auto& name) {

@@ -44,9 +44,11 @@ check_status "without either" 1 without_helper run a
 check_contains "it is said what is missing" "ctr-scope" "$output"
 check "and nothing is left" gone a
 systemctl start ctrd-handover.socket
-check "a ctrd that does not run is started for it" without_helper run a
+check "a ctrd that does not run" run a
+check_equal "is not started for it" inactive "$(systemctl is-active ctrd.service)"
 ctr-oci delete --force a
 wait_for 30 gone a
+systemctl start ctrd.service
 systemctl kill --kill-whom=main -s STOP ctrd.service
 check "one that hangs is not waited for without end" run a
 check_equal "the helper has done it" "$by_ctrd" "$(facts a)"

@@ -84,7 +84,7 @@ Error helpers_error(std::string_view text) {
 }
 
 constexpr int systemds_time = 30000;
-constexpr int ctrds_time = 10000; // it may have to be started
+constexpr int ctrds_time = 10000;
 
 Result<std::string> await_answer(int socket, int time) {
     pollfd waiting{socket, POLLIN, 0};
@@ -115,7 +115,7 @@ Result<Scope> Scope::request(const std::string& cgroups_path, const std::string&
                              const std::vector<std::string>& properties) {
     ScopeName name = TRY(parse_scope_name(cgroups_path, id));
     const Request request{std::move(name.unit), std::move(name.slice), "Container " + id, properties};
-    if (is_host_root())
+    if (is_host_root() && is_ctrd_running())
         if (auto scope = from_ctrd(request))
             return scope;
     return from_helper(request);
