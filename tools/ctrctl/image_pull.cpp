@@ -4,11 +4,10 @@
 #include "ctrd/base/file.hpp"
 #include "ctrd/registry/wire.hpp"
 #include "tools/ctrctl/image_bring.hpp"
+#include "tools/ctrctl/image_fetch.hpp"
 #include "tools/ctrctl/image_progress.hpp"
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/image_worker.hpp"
-
-#include <sys/socket.h>
 
 #include <cstdlib>
 
@@ -57,17 +56,6 @@ Result<imaging::Request> request_for(const registry::FetchSettings& settings, co
     return request;
 }
 
-/// Of a process that could not even begin: its own words are better than those of who waited for it.
-std::optional<Error> complaint(const Helper& fetcher) {
-    const auto message = receive_fds(fetcher.socket(), imaging::max_message, MSG_DONTWAIT);
-    if (!message || message->data.empty())
-        return std::nullopt;
-    const auto json = image::parse_json(message->data, imaging::max_message);
-    if (!json || !json->contains("error"))
-        return std::nullopt;
-    return imaging::error_from((*json)["error"]);
-}
-
 } // namespace
 
 std::optional<bool> tls_wish(const std::string& text) {
@@ -81,20 +69,11 @@ Result<image::Tag> pull_image(const image::Store& store, const std::string& name
         reference, {options.auth_file, options.certificate_folder, options.verify_tls}, false));
     const auto request = TRY(request_for(settings, options));
     const UniqueFd lock = TRY(store.lock_shared());
-    const UniqueFd text = TRY(make_memfd("settings", registry::to_text(settings)));
-    SocketPair channel = TRY(make_socket_pair());
-    Helper fetcher = TRY(Helper::start("ctr-fetch"));
-    const int fds[] = {text.get(), channel.theirs.get()};
-    TRY_VOID(fetcher.send({{"verb", "pull"}}, fds).context("'ctr-fetch'"));
-    channel.theirs = UniqueFd{};
-    const int given[] = {channel.ours.get()};
+    const FetchProcess fetching = TRY(start_fetching(settings));
+    const int given[] = {fetching.channel.get()};
     auto tags = run_image_worker(request, store, given, progress);
-    if (!tags && tags.error().code == std::errc::operation_canceled) {
-        auto said = complaint(fetcher);
-        return fail(said ? *std::move(said) : Error{std::errc::io_error, tags.error().message, tags.error().hint});
-    }
     if (!tags)
-        return fail(std::move(tags).error());
+        return fail(why_not_fetched(fetching, std::move(tags).error()));
     if (tags->size() != 1)
         return fail(bad_input("the image worker's answer is not valid"));
     return tags->front();
