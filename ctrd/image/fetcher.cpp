@@ -81,6 +81,20 @@ Result<FetchedDocument> Fetcher::tag(const std::string& tag) const {
     return ask_document(socket_.get(), {{"get", "tag"}, {"tag", tag}});
 }
 
+Result<std::vector<Descriptor>> Fetcher::referrers(const Digest& subject, const std::string& artifact_type) const {
+    const auto fetched = TRY(ask_document(
+        socket_.get(), {{"get", "referrers"}, {"digest", subject.text()}, {"artifact_type", artifact_type}}));
+    const std::string what = "what refers to '" + subject.text() + "'";
+    Document document = TRY(parse_document(fetched.text, media::oci_index).context(what));
+    auto* index = std::get_if<Index>(&document);
+    if (index == nullptr)
+        return fail(bad_input(what + " is no list"));
+    // Filtered again: who has asked for one type does not get another one.
+    if (!artifact_type.empty())
+        std::erase_if(index->manifests, [&](const Descriptor& one) { return one.artifact_type != artifact_type; });
+    return std::move(index->manifests);
+}
+
 Result<std::string> Fetcher::document(const Descriptor& descriptor) const {
     if (descriptor.size > max_document_size)
         return fail(bad_input("'" + descriptor.digest.text() + "' has " + std::to_string(descriptor.size) +

@@ -5,6 +5,7 @@
 //     > {"get": "top"}                                          what the image's name leads to
 //     > {"get": "manifest", "digest": ..., "size": ..., "type": ...}    what an index or another manifest points at
 //     > {"get": "tag", "tag": "sha256-....sig"}                 another manifest of the same repository
+//     > {"get": "referrers", "digest": ..., "artifact_type": ...}       an index of what refers to the digest there
 //     > {"get": "blob", "digest": ..., "size": ..., "from": ...}
 //     < {"type": ..., "name": ..., "from": ...}  or  {"error": {"code": 22, "message": ..., "hint": ...}}
 //
@@ -32,6 +33,8 @@ public:
     Result<FetchedDocument> top() const;
     Result<FetchedDocument> manifest(const Descriptor& descriptor) const;
     Result<FetchedDocument> tag(const std::string& tag) const;
+    /// What the registry knows to refer to `subject`; of one type, or (empty) of all.
+    Result<std::vector<Descriptor>> referrers(const Digest& subject, const std::string& artifact_type) const;
     /// A small one: whole, of the announced size, and hashed.
     Result<std::string> document(const Descriptor& descriptor) const;
     /// From byte `from` on.

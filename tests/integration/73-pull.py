@@ -27,7 +27,7 @@ CYCLES = int(os.environ.get("CTRD_TEST_CYCLES", "10"))
 
 
 def command(verb, *words, store=STORE):
-    return ["ctrctl", "image", verb, "--store", str(store), *map(str, words)]
+    return ["ctrctl", "image", verb, *(["--store", str(store)] if store else []), *map(str, words)]
 
 
 def images(verb, *words, store=STORE, timeout=120):
@@ -184,8 +184,8 @@ def mirrors(origin):
 
 
 # --- whom we believe ---------------------------------------------------------------------------------------------------
-def sign(key, digest, name, tag_digest=None, repository="a/b"):
-    """As cosign attaches it: the statement, and its signature in an annotation."""
+def make_signature(key, digest, name, **more):
+    """As cosign makes it: the statement, and its signature in an annotation. The folder of it."""
     statement = json.dumps({"critical": {"identity": {"docker-reference": name}, "image": {
         "docker-manifest-digest": digest}, "type": "cosign container image signature"}, "optional": None}).encode()
     made = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key], input=statement, stdout=subprocess.PIPE, check=True)
@@ -197,9 +197,53 @@ def sign(key, digest, name, tag_digest=None, repository="a/b"):
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [{
             "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": bed.digest(statement),
             "size": len(statement),
-            "annotations": {"dev.cosignproject.cosign/signature": bed.base64.b64encode(made.stdout).decode()}}]}))
-    status, _, error = driver("push", folder, f"localhost:7201/{repository}:{(tag_digest or digest).replace(':', '-')}.sig")
+            "annotations": {"dev.cosignproject.cosign/signature": bed.base64.b64encode(made.stdout).decode()}}], **more}))
+    return folder
+
+
+def sign(key, digest, name, tag_digest=None, repository="a/b"):
+    """As cosign attaches it by default: under a tag."""
+    tag = (tag_digest or digest).replace(":", "-") + ".sig"
+    status, _, error = driver("push", make_signature(key, digest, name), f"localhost:7201/{repository}:{tag}")
     assert status == 0, error
+
+
+def subject(folder):
+    manifest = (HERE / folder / "manifest.json").read_bytes()
+    return {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": bed.digest(manifest), "size": len(manifest)}
+
+
+def referrers():
+    """docker-registry knows no referrers: whoever pushes one enters it under a tag."""
+    name = "localhost:7201/refer:1"
+    driver("push", "other", name)
+    said = succeeds("an image that nobody has said anything about has no referrers", "referrers", name, store=None)
+    report(said == f"nothing refers to {manifest_digest('other')}", "which is said", said)
+    kinds = {"bill": "application/x.bill", "notes": "application/x.notes"}
+    for folder, kind in kinds.items():
+        bed.make_image(folder, [{"text": kind.encode()}], subject=subject("other"), artifactType=kind)
+        status, _, error = driver("push", folder, f"localhost:7201/refer:{folder}")
+        assert status == 0, error
+    said = succeeds("what refers to it is listed", "referrers", name, store=None)
+    report([line.split()[:2] for line in said.splitlines()[1:]] == [[manifest_digest(folder), kind] for folder, kind in kinds.items()],
+           "by its digest and type", said)
+    said = json.loads(succeeds("as JSON", "referrers", "--json", "--artifact-type", kinds["notes"],
+                               f"localhost:7201/refer@{manifest_digest('other')}", store=None))
+    report(said["subject"] == manifest_digest("other") and
+           [(one["artifactType"], one["digest"]) for one in said["referrers"]] == [(kinds["notes"], manifest_digest("notes"))],
+           "of one type only, and by a digest", said)
+    refused("of an image that is not there", "MANIFEST_UNKNOWN", "referrers", "localhost:7201/refer:none", store=None)
+    small = bed.serve(bed.SmallRegistry, 7210, tls=TLS)
+    bed.trust(TLS, 7210)
+    for folder, tags in (("other", ["1"]), ("bill", []), ("notes", [])):
+        bed.SmallRegistry.keep(folder, *tags)
+    said = json.loads(succeeds("a registry that has the API is asked by it", "referrers", "--json", "localhost:7210/a:1",
+                               store=None))
+    report([one["artifactType"] for one in said["referrers"]] == list(kinds.values()), "page by page", said)
+    report(not [path for path in bed.SmallRegistry.asked if "manifests/sha256-" in path], "and the tag is not asked for",
+           bed.SmallRegistry.asked)
+    small.shutdown()
+    small.server_close()
 
 
 def trusts():
@@ -425,6 +469,7 @@ def main():
     passwords()
     tokens()
     mirrors(origin)
+    referrers()
     trusts()
     cut()
     proxy = bed.CuttingProxy(7209, 7201)

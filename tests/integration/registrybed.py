@@ -158,6 +158,51 @@ def serve(handler, port, tls=None, certificate="server"):
     return server
 
 
+class SmallRegistry(http.server.BaseHTTPRequestHandler):
+    """What Debian's docker-registry does not have: the API that lists referrers, one a page. For reading only."""
+    manifests, blobs, asked = {}, {}, []
+    protocol_version = "HTTP/1.1"
+
+    @classmethod
+    def keep(cls, folder, *tags):
+        """An image of make_image(), in whatever repository it is asked for."""
+        manifest = (pathlib.Path(folder) / "manifest.json").read_bytes()
+        for name in (digest(manifest), *tags):
+            cls.manifests[name] = manifest
+        for blob in (pathlib.Path(folder) / "blobs").iterdir():
+            cls.blobs["sha256:" + blob.name] = blob.read_bytes()
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        path, _, query = self.path.partition("?")
+        if path == "/v2/":
+            return self.answer(200, b"{}")
+        _, kind, name = path.rsplit("/", 2)
+        if kind == "referrers":
+            return self.referrers(path, name, int(urllib.parse.parse_qs(query).get("page", ["0"])[0]))
+        body = {"manifests": self.manifests, "blobs": self.blobs}.get(kind, {}).get(name)
+        if body is None:
+            return self.answer(404, b'{"errors": [{"code": "MANIFEST_UNKNOWN"}]}')
+        self.answer(200, body, **{"Content-Type": json.loads(body)["mediaType"] if kind == "manifests" else "a/b"})
+
+    def referrers(self, path, subject, page):
+        found = [{"mediaType": text["mediaType"], "digest": name, "size": len(body), "artifactType": text["artifactType"]}
+                 for name, body in self.manifests.items() if (text := json.loads(body)).get("subject", {}).get("digest") == subject]
+        more = {"Link": f'<{path}?page={page + 1}>; rel="next"'} if page + 1 < len(found) else {}
+        index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": found[page:page + 1]}
+        self.answer(200, json.dumps(index).encode(), **{"Content-Type": index["mediaType"]}, **more)
+
+    def answer(self, status, body, **headers):
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
 class TokenServer(http.server.BaseHTTPRequestHandler):
     """Gives tokens to 'me' with 'secret' for everything, to all others for pulling public/ alone."""
     tls = None

@@ -66,6 +66,9 @@ private:
             return document(TRY(located.repository().manifest(reference, {})), data);
         }
         const std::string digest = TRY(in.required_string("digest"));
+        if (what == "referrers")
+            return referrers(located.repository(), TRY(image::Digest::parse(digest)), TRY(in.string("artifact_type")),
+                             data);
         const Descriptor wanted{TRY(in.string("type")), TRY(image::Digest::parse(digest)),
                                 TRY(in.required_integer<std::uint64_t>("size"))};
         if (what == "manifest")
@@ -96,6 +99,18 @@ private:
     static Result<Json> document(const registry::Fetched& fetched, int data) {
         TRY_VOID(write_all(data, fetched.text));
         return Json{{"type", fetched.descriptor.media_type}};
+    }
+
+    static Result<Json> referrers(registry::Repository& repository, const image::Digest& subject,
+                                  const std::string& artifact_type, int data) {
+        const auto found = TRY(repository.referrers(subject, artifact_type, {}));
+        const std::string text = image::to_json(image::Index{std::string{image::media::oci_index}, found});
+        if (text.size() > image::max_document_size)
+            return fail(bad_input("what refers to " + subject.text() + " is a list of " + std::to_string(text.size()) +
+                                      " bytes, more than is taken",
+                                  "ask for one type of them"));
+        TRY_VOID(write_all(data, text));
+        return Json::object();
     }
 
     /// Counted and not hashed: that is for who asked, and they have the beginning of it.

@@ -172,7 +172,7 @@ int image(const ImageOptions& options) {
         Verb{"save", image_save},   Verb{"diff", image_diff},       Verb{"push", image_push},
         Verb{"list", image_list},   Verb{"inspect", image_inspect}, Verb{"history", image_history},
         Verb{"tree", image_tree},   Verb{"tag", image_tag},         Verb{"rm", image_remove},
-        Verb{"prune", image_prune}, Verb{"verify", image_verify}};
+        Verb{"prune", image_prune}, Verb{"verify", image_verify},   Verb{"referrers", image_referrers}};
     for (const Verb& verb : verbs)
         if (verb.name == options.verb)
             return verb.run(options);

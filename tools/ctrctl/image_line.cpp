@@ -72,6 +72,13 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
     add_registry(push, options);
     add_json(push, options.json);
 
+    CLI::App& referrers =
+        *image.add_subcommand("referrers", "Show what a registry has about an image: signatures, lists of its parts");
+    referrers.add_option("NAME", options.name, "[REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]")->required();
+    referrers.add_option("--artifact-type", options.artifact_type, "of this type only")->option_text("TYPE");
+    add_registry(referrers, options);
+    add_json(referrers, options.json);
+
     CLI::App& load = add("load", "Take images out of an OCI layout (folder or tar) or an archive of 'docker save'");
     load.add_option("FILE", options.file, "file or folder; - for stdin")->required();
     load.add_option("NAME", options.name, "what to call it; as the archive says if not given");

@@ -1,5 +1,6 @@
 // The verbs of `ctrctl image`, by file: image_load.cpp and image_pull.cpp bring, image_push.cpp and image_save.cpp
-// send, image_show.cpp and image_diff.cpp show, image_keep.cpp names and removes.
+// send, image_show.cpp, image_diff.cpp and
+// image_referrers.cpp show, image_keep.cpp names and removes.
 #pragma once
 
 #include "ctrd/image/store.hpp"
@@ -13,6 +14,7 @@ int image_import(const ImageOptions& options);
 int image_pull(const ImageOptions& options);
 int image_push(const ImageOptions& options);
 int image_save(const ImageOptions& options);
+int image_referrers(const ImageOptions& options);
 int image_diff(const ImageOptions& options);
 int image_list(const ImageOptions& options);
 int image_inspect(const ImageOptions& options);

@@ -155,7 +155,8 @@ struct ImageOptions {
     std::string user{}, directory{};                                            // of import, as the next two
     std::vector<std::string> environment{}, command{};
     std::string json{"off"};
-    std::string until{}; // of prune
+    std::string until{};         // of prune
+    std::string artifact_type{}; // of referrers
     bool quiet{false}, replace{false}, dry_run{false}, force{false}, all{false};
 };
 int image(const ImageOptions& options);
