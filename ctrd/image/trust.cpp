@@ -14,7 +14,9 @@ namespace {
 
 constexpr const char* statement_type = "application/vnd.dev.cosign.simplesigning.v1+json";
 constexpr const char* signature_annotation = "dev.cosignproject.cosign/signature";
+constexpr const char* signature_artifact = "application/vnd.dev.cosign.artifact.sig.v1+json";
 constexpr std::size_t most_signatures = 128;
+constexpr std::size_t most_referrers = 32;
 constexpr std::uint64_t largest_statement = 64U << 10;
 
 struct Free {
@@ -36,17 +38,41 @@ Result<std::string> from_base64(const std::string& text) {
     return bytes;
 }
 
-/// The manifest with the signatures of `digest`; nothing where there is none.
-Result<std::optional<Manifest>> signatures_of(const Digest& digest, const Fetcher& fetcher) {
+/// Manifests whose layers are signatures of one image.
+using Signatures = std::vector<Manifest>;
+
+Result<void> add(Signatures& signatures, const FetchedDocument& fetched) {
+    Document document = TRY(parse_document(fetched.text, fetched.type).context("the image's signatures"));
+    if (auto* manifest = std::get_if<Manifest>(&document))
+        signatures.push_back(std::move(*manifest));
+    return {};
+}
+
+/// Under the tag made of `digest`; none where there is no such tag.
+Result<Signatures> tagged(const Digest& digest, const Fetcher& fetcher) {
     const std::string tag = std::string{to_string(digest.algorithm())} + "-" + digest.hex() + ".sig";
     const auto fetched = fetcher.tag(tag);
     if (!fetched && fetched.error().code == std::errc::no_such_file_or_directory)
-        return std::optional<Manifest>{};
+        return Signatures{};
     if (!fetched)
         return fail(Result<void>{fail(fetched.error())}.context("the image's signatures").error());
-    Document document = TRY(parse_document(fetched->text, fetched->type).context("the image's signatures"));
-    auto* manifest = std::get_if<Manifest>(&document);
-    return manifest == nullptr ? std::optional<Manifest>{} : std::optional{std::move(*manifest)};
+    Signatures found;
+    TRY_VOID(add(found, *fetched));
+    return found;
+}
+
+/// What the registry knows to refer to `digest`.
+Result<Signatures> referring(const Digest& digest, const Fetcher& fetcher) {
+    const auto referrers = TRY(fetcher.referrers(digest, signature_artifact).context("the image's signatures"));
+    if (referrers.size() > most_referrers)
+        return fail(
+            bad_input("more than " + std::to_string(most_referrers) + " documents with signatures of the image"));
+    Signatures found;
+    for (const Descriptor& one : referrers) {
+        const auto fetched = TRY(fetcher.manifest(one).context("the image's signatures"));
+        TRY_VOID(add(found, fetched));
+    }
+    return found;
 }
 
 /// The name of the key by which one layer of a manifest of signatures satisfies `requirement`.
@@ -77,22 +103,33 @@ Error refused(const TrustQuestion& question, const std::string& why) {
             "see containers-policy.json(5) and docs/registries.md"};
 }
 
-Result<std::string> check_signatures(const Requirement& requirement, const TrustQuestion& question,
-                                     const Fetcher& fetcher) {
-    std::string last = "it is not signed";
-    for (const Digest& digest : question.digests) {
-        const auto manifest = TRY(signatures_of(digest, fetcher));
-        if (!manifest)
-            continue;
-        if (manifest->layers.size() > most_signatures)
+/// The key of the first signature in `signatures` that will do. "" where none does: `last` says why.
+Result<std::string> key_among(const Signatures& signatures, const Requirement& requirement, const Digest& digest,
+                              const TrustQuestion& question, const Fetcher& fetcher, std::string& last) {
+    for (const Manifest& manifest : signatures) {
+        if (manifest.layers.size() > most_signatures)
             return fail(refused(question, "it has more than " + std::to_string(most_signatures) + " signatures"));
-        for (const Descriptor& layer : manifest->layers) {
+        for (const Descriptor& layer : manifest.layers) {
             auto key = key_that_signed(layer, requirement, digest, question.asked, fetcher);
             if (key)
                 return key;
             last = "no signature of it will do; the last one: " + key.error().message;
         }
     }
+    return std::string{};
+}
+
+/// First by the tag, as most are attached: a registry without lists of referrers is asked for nothing else then.
+Result<std::string> check_signatures(const Requirement& requirement, const TrustQuestion& question,
+                                     const Fetcher& fetcher) {
+    std::string last = "it is not signed";
+    for (const auto& look : {tagged, referring})
+        for (const Digest& digest : question.digests) {
+            const Signatures signatures = TRY(look(digest, fetcher));
+            auto key = TRY(key_among(signatures, requirement, digest, question, fetcher, last));
+            if (!key.empty())
+                return key;
+        }
     return fail(refused(question, last));
 }
 

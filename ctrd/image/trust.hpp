@@ -1,6 +1,6 @@
 // Whether an image satisfies what policy.json asks of it. Signatures are those that cosign makes with a key: a manifest
-// in the image's own repository, under a tag made of the signed digest, whose layers are statements about an image,
-// each with its signature in an annotation.
+// in the image's own repository, under a tag made of the signed digest or as a referrer of it, whose layers are
+// statements about an image, each with its signature in an annotation.
 #pragma once
 
 #include "ctrd/image/fetcher.hpp"

@@ -184,6 +184,9 @@ def mirrors(origin):
 
 
 # --- whom we believe ---------------------------------------------------------------------------------------------------
+SIGNATURE = "application/vnd.dev.cosign.artifact.sig.v1+json"
+
+
 def make_signature(key, digest, name, **more):
     """As cosign makes it: the statement, and its signature in an annotation. The folder of it."""
     statement = json.dumps({"critical": {"identity": {"docker-reference": name}, "image": {
@@ -211,6 +214,11 @@ def sign(key, digest, name, tag_digest=None, repository="a/b"):
 def subject(folder):
     manifest = (HERE / folder / "manifest.json").read_bytes()
     return {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": bed.digest(manifest), "size": len(manifest)}
+
+
+def sign_referring(key, digest, name):
+    """As cosign attaches it where it is told to use OCI 1.1: as a referrer of "other", which may be another image."""
+    return make_signature(key, digest, name, artifactType=SIGNATURE, subject=subject("other"))
 
 
 def referrers():
@@ -242,6 +250,33 @@ def referrers():
     report([one["artifactType"] for one in said["referrers"]] == list(kinds.values()), "page by page", said)
     report(not [path for path in bed.SmallRegistry.asked if "manifests/sha256-" in path], "and the tag is not asked for",
            bed.SmallRegistry.asked)
+    small.shutdown()
+    small.server_close()
+
+
+def trusts_referrers(policy):
+    """The same signatures, found by what refers to the image."""
+    digest, name = manifest_digest("other"), "localhost:7201/refer:1"
+    pull = ["--signature-policy", POLICY]
+    signed = {"type": "sigstoreSigned", "keyPath": str(HERE / "ours.pub")}
+    policy(signed, scope="localhost:7201/refer")
+    refused("what else refers to an image is no signature", "it is not signed", "pull", *pull, name)
+    steps = [("theirs.key", digest, "a referrer signed by another key is refused", "made by another key"),
+             ("ours.key", manifest_digest("image"), "and a signature of another image", "of another image"),
+             ("ours.key", digest, "a signature of ours among those that refer to an image lets it in", None)]
+    for number, (key, of, sentence, why) in enumerate(steps):
+        status, _, error = driver("push", sign_referring(key, of, name), f"localhost:7201/refer:s{number}")
+        assert status == 0, error
+        if why:
+            refused(sentence, why, "pull", *pull, name)
+    succeeds(steps[-1][2], "pull", *pull, name)
+    trust = json.loads(images("inspect", name)[1])["trust"]
+    report(trust == f"signed by '{HERE}/ours.pub'", "and the store remembers by what", trust)
+    small = bed.serve(bed.SmallRegistry, 7210, tls=TLS)
+    policy(signed, scope="localhost:7210")
+    refused("by the API, too: none", "it is not signed", "pull", *pull, "localhost:7210/a:1")
+    bed.SmallRegistry.keep(sign_referring("ours.key", digest, "localhost:7210/a:1"))
+    succeeds("and one that will do", "pull", *pull, "localhost:7210/a:1")
     small.shutdown()
     small.server_close()
 
@@ -282,6 +317,7 @@ def trusts():
     succeeds("a good signature of our key lets it in", "pull", *pull)
     trust = json.loads(images("inspect", "localhost:7201/a/b:1")[1])["trust"]
     report(trust == f"signed by '{HERE}/ours.pub'", "the store remembers by what", trust)
+    trusts_referrers(policy)
     POLICY.write_text("{}")
     refused("a policy without a default is an error", "'default' is missing", "pull", *pull)
 
