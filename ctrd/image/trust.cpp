@@ -1,5 +1,6 @@
 #include "ctrd/image/trust.hpp"
 
+#include "ctrd/base/base64.hpp"
 #include "ctrd/image/hasher.hpp"
 #include "ctrd/image/json.hpp"
 
@@ -24,19 +25,6 @@ struct Free {
     void operator()(EVP_PKEY* key) const noexcept { ::EVP_PKEY_free(key); }
     void operator()(EVP_MD_CTX* context) const noexcept { ::EVP_MD_CTX_free(context); }
 };
-
-Result<std::string> from_base64(const std::string& text) {
-    std::string bytes(text.size() / 4 * 3 + 3, '\0');
-    const int size = text.size() % 4 != 0 ? -1
-                                          : ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                                              reinterpret_cast<const unsigned char*>(text.data()),
-                                                              static_cast<int>(text.size()));
-    if (size < 0)
-        return fail(bad_input("a signature is not valid base64"));
-    const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-    bytes.resize(static_cast<std::size_t>(size) - padding);
-    return bytes;
-}
 
 /// Manifests whose layers are signatures of one image.
 using Signatures = std::vector<Manifest>;
@@ -81,7 +69,7 @@ Result<std::string> key_that_signed(const Descriptor& layer, const Requirement& 
     const auto annotation = layer.annotations.find(signature_annotation);
     if (layer.media_type != statement_type || annotation == layer.annotations.end() || layer.size > largest_statement)
         return fail(bad_input("it is no signature"));
-    const std::string signature = TRY(from_base64(annotation->second));
+    const std::string signature = TRY(from_base64(annotation->second, "a signature"));
     const std::string payload = TRY(fetcher.document(layer));
     // First the signature: nothing that a stranger has written is looked into.
     const auto signer = std::ranges::find_if(

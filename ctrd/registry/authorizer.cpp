@@ -1,7 +1,7 @@
 #include "ctrd/registry/authorizer.hpp"
 
+#include "ctrd/base/base64.hpp"
 #include "ctrd/image/json.hpp"
-#include "ctrd/registry/base64.hpp"
 
 #include <algorithm>
 

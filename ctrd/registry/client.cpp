@@ -1,6 +1,6 @@
 #include "ctrd/registry/client.hpp"
 
-#include "ctrd/registry/base64.hpp"
+#include "ctrd/base/base64.hpp"
 
 namespace ctrd::registry {
 namespace {

@@ -1,8 +1,8 @@
 #include "ctrd/registry/wire.hpp"
 
+#include "ctrd/base/base64.hpp"
 #include "ctrd/image/json.hpp"
 #include "ctrd/registry/auth_files.hpp"
-#include "ctrd/registry/base64.hpp"
 
 #include <array>
 #include <cstdlib>

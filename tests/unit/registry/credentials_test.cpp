@@ -1,5 +1,5 @@
+#include "ctrd/base/base64.hpp"
 #include "ctrd/registry/auth_files.hpp"
-#include "ctrd/registry/base64.hpp"
 
 #include "ctrd/base/file.hpp"
 

@@ -1,9 +1,9 @@
-#include "ctrd/registry/base64.hpp"
+#include "ctrd/base/base64.hpp"
 
 #include <array>
 #include <cstdint>
 
-namespace ctrd::registry {
+namespace ctrd {
 namespace {
 
 constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -55,4 +55,4 @@ Result<std::string> from_base64(std::string_view text, std::string_view what) {
     return result;
 }
 
-} // namespace ctrd::registry
+} // namespace ctrd
