@@ -3,6 +3,7 @@
 // messages for hostile too.
 //
 //     > {"verb": "load" | "import" | "pull", ...}      with [store, input]; of a pull, input leads to ctr-fetch
+//     > {"verb": "storage", ...}                       with [store, folder of Podman's storage]
 //     > {"verb": "save", ...}                          with [store, output]
 //     > {"verb": "commit", ...}                        with [store, folder]
 //     > {"verb": "export"}                             with [store, folder, output]

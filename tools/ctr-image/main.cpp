@@ -1,6 +1,7 @@
 // ctr-image: takes images apart for ctrctl, confined to the store (sandbox.hpp). It is started with a socket as
 // descriptor 3 and lives for one request (protocol.hpp).
 #include "ctrd/base/file.hpp"
+#include "ctrd/image/containers_storage.hpp"
 #include "ctrd/image/pack.hpp"
 #include "ctrd/image/worker_protocol.hpp"
 #include "tools/ctr-image/sandbox.hpp"
@@ -57,6 +58,10 @@ Result<Tags> work(const image::Store& store, Request& request, std::span<UniqueF
         return image::load_archive(store, std::move(input), request.load);
     if (request.verb == "import") {
         const image::Tag tag = TRY(image::import_rootfs(store, std::move(input), request.config, request.load));
+        return std::vector{tag};
+    }
+    if (request.verb == "storage") {
+        const image::Tag tag = TRY(image::load_from_containers_storage(store, std::move(input), request.load));
         return std::vector{tag};
     }
     if (request.verb == "pull") {

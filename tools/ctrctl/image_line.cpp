@@ -57,7 +57,9 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
     image.require_subcommand(1);
 
     CLI::App& pull = add("pull", "Bring images from registries; what is there already is not fetched");
-    pull.add_option("NAME", options.names, "[REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]")->required();
+    pull.add_option("NAME", options.names,
+                    "[REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]; containers-storage:NAME is Podman's on this machine")
+        ->required();
     pull.add_flag("-q,--quiet", options.quiet, "no progress on the terminal");
     pull.add_option("--signature-policy", options.policy_file,
                     "which images may come; policy.json in /etc/containers if not given")

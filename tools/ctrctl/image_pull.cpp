@@ -6,6 +6,7 @@
 #include "tools/ctrctl/image_bring.hpp"
 #include "tools/ctrctl/image_fetch.hpp"
 #include "tools/ctrctl/image_progress.hpp"
+#include "tools/ctrctl/image_storage.hpp"
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/image_worker.hpp"
 
@@ -54,6 +55,22 @@ Result<imaging::Request> request_for(const registry::FetchSettings& settings, co
     if (options.max_layer_size > 0)
         request.load.options.limits.bytes = options.max_layer_size;
     return request;
+}
+
+/// Before anything is asked or opened.
+Result<void> check_name(const std::string& name, const ImageOptions& options) {
+    if (!is_in_storage(name)) {
+        TRY(image::parse_reference(name));
+        return {};
+    }
+    TRY(parse_storage_name(name));
+    if (!options.platform.empty() || !options.policy_file.empty() || !options.auth_file.empty() ||
+        !options.certificate_folder.empty() || !options.tls_verify.empty())
+        return fail(bad_input("'" + printable(name) +
+                                  "' comes from no registry: --platform, --signature-policy, "
+                                  "--authfile, --cert-dir and --tls-verify say nothing about it",
+                              "pull it by itself"));
+    return {};
 }
 
 } // namespace
@@ -107,8 +124,8 @@ int image_pull(const ImageOptions& options) {
     if (const auto platform = wanted_platform(options.platform); !platform)
         return report(exit_bad_input, platform.error());
     for (const std::string& name : options.names)
-        if (const auto reference = image::parse_reference(name); !reference)
-            return report(exit_bad_input, reference.error());
+        if (const auto good = check_name(name, options); !good)
+            return report(exit_bad_input, good.error());
     const auto store = open_store(options, true);
     if (!store)
         return report(store.error());
@@ -117,7 +134,9 @@ int image_pull(const ImageOptions& options) {
     for (const std::string& name : options.names) {
         auto tag = [&] {
             ProgressView view{json, options.quiet};
-            return pull_image(*store, name, pull, [&](const image::Progress& one) { view.show(one); });
+            const auto show = [&](const image::Progress& one) { view.show(one); };
+            return is_in_storage(name) ? pull_from_storage(*store, name, pull.max_layer_size, show)
+                                       : pull_image(*store, name, pull, show);
         }();
         if (!tag)
             return report_brought(std::move(tag).context("'" + printable(name) + "'").error());
