@@ -231,19 +231,22 @@ private:
         return {};
     }
 
-    /// The mount's own mappings, or else the container's.
+    /// The mount's own mappings, or else the container's, which a user namespace that it joins has already.
     Result<std::optional<IdMap>> plan_id_map(const oci::Mount& mount, const MountOptions& options) const {
         const bool asked = options.id_map != MountOptions::IdMapping::none;
         if (!asked && mount.uid_mappings.empty())
             return std::optional<IdMap>{};
+        const bool recursive = options.id_map == MountOptions::IdMapping::recursive;
         const bool own = !mount.uid_mappings.empty();
+        const auto joined = std::ranges::find(plan_.joins, CLONE_NEWUSER, &JoinNamespace::clone_flag);
+        if (!own && spec_.uid_mappings.empty() && joined != plan_.joins.end())
+            return std::optional{IdMap{{}, {}, recursive, joined->host_path}};
         if (!own && spec_.uid_mappings.empty())
             return fail(bad_input("mounts: '" + mount.destination +
                                       "': idmap needs mappings: neither the mount nor the container has any",
                                   "give the mount uidMappings and gidMappings"));
         return std::optional{IdMap{own ? mount.uid_mappings : spec_.uid_mappings,
-                                   own ? mount.gid_mappings : spec_.gid_mappings,
-                                   options.id_map == MountOptions::IdMapping::recursive}};
+                                   own ? mount.gid_mappings : spec_.gid_mappings, recursive}};
     }
 
     /// The host's cgroups are a mount below its /sys. Where that is shown read-only, who has the right to write to

@@ -45,6 +45,7 @@ struct IdMap {
     std::vector<oci::IdMapping> uids{};
     std::vector<oci::IdMapping> gids{};
     bool recursive{false};
+    std::string user_namespace{}; // host path of one that has the mappings: then none are given here
 };
 
 /// The rootfs, cloned from the host by the parent, becomes a mount of its own. Everything below is relative to it.

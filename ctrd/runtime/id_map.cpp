@@ -6,8 +6,10 @@
 #include <fmt/format.h>
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -44,6 +46,14 @@ Result<UniqueFd> make_user_namespace(const plan::IdMap& map) {
     [[maybe_unused]] auto reaped = wait_exit(pid);
     if (!written)
         return fail(std::move(written).error());
+    return opened;
+}
+
+/// The kernel tells whether it is one: a path may lead anywhere.
+Result<UniqueFd> open_user_namespace(const std::string& path) {
+    auto opened = TRY(open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY).context("linux.namespaces"));
+    if (::ioctl(opened.get(), NS_GET_NSTYPE) != CLONE_NEWUSER)
+        return fail(bad_input("linux.namespaces: '" + path + "' is not a user namespace"));
     return opened;
 }
 
@@ -100,9 +110,11 @@ Result<void> write_id_maps(pid_t pid, const std::vector<oci::IdMapping>& uids,
 
 Result<int> MappedNamespaces::find(const plan::IdMap& map) {
     for (const Entry& entry : entries_)
-        if (entry.map.uids == map.uids && entry.map.gids == map.gids)
+        if (entry.map.uids == map.uids && entry.map.gids == map.gids &&
+            entry.map.user_namespace == map.user_namespace)
             return entry.fd.get();
-    entries_.push_back({map, TRY(make_user_namespace(map))});
+    entries_.push_back({map, TRY(map.user_namespace.empty() ? make_user_namespace(map)
+                                                            : open_user_namespace(map.user_namespace))});
     return entries_.back().fd.get();
 }
 

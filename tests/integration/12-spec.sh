@@ -140,6 +140,19 @@ see "an id-mapped mount shows other owners" "1005:1006" 'stat -c %u:%g /m/file' 
 user='.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
 see "in a user namespace idmap takes the container's mappings" "5:6" 'stat -c %u:%g /m/file' \
     "$user | $(bind "$PWD/data" /m '"bind", "idmap"')"
+unshare --user sleep 1000 &
+mapping_holder=$!
+at_exit kill "$mapping_holder"
+until [ "$(readlink "/proc/$mapping_holder/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.05; done
+for map in uid_map gid_map; do echo 0 100000 65536 > "/proc/$mapping_holder/$map"; done
+see "and those of one that it joins" "5:6" 'stat -c %u:%g /m/file' \
+    ".linux.namespaces += [{\"type\": \"user\", \"path\": \"/proc/$mapping_holder/ns/user\"}] | $(bind "$PWD/data" /m '"bind", "idmap"')"
+see "whose files have no owner there without it" "65534:65534" 'stat -c %u:%g /m/file' \
+    ".linux.namespaces += [{\"type\": \"user\", \"path\": \"/proc/$mapping_holder/ns/user\"}] | $(bind "$PWD/data" /m '"bind"')"
+refuse "what is joined for its mappings is a user namespace" "is not a user namespace" \
+    ".linux.namespaces += [{\"type\": \"user\", \"path\": \"/proc/$mapping_holder/ns/net\"}] | $(bind "$PWD/data" /m '"bind", "idmap"')"
+refuse "and not the host's own" "Operation not permitted" \
+    ".linux.namespaces += [{\"type\": \"user\", \"path\": \"/proc/self/ns/user\"}] | $(bind "$PWD/data" /m '"bind", "idmap"')"
 refuse "idmap without any mappings is refused" "idmap needs mappings" "$(bind "$PWD/data" /m '"bind", "idmap"')"
 refuse "uidMappings without gidMappings are refused" "go together" \
     ".mounts += [{\"destination\": \"/m\", \"type\": \"bind\", \"source\": \"$PWD/data\", \"options\": [\"bind\"], \"uidMappings\": [{\"containerID\": 0, \"hostID\": 1, \"size\": 1}]}]"
