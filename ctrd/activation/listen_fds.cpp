@@ -1,9 +1,10 @@
 #include "ctrd/activation/listen_fds.hpp"
 
+#include "ctrd/base/text.hpp"
+
 #include <fcntl.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <string_view>
 
@@ -21,11 +22,10 @@ std::string take_variable(const char* name) {
 }
 
 Result<int> parse_count(const char* variable, const std::string& text) {
-    int number = 0;
-    const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (err != std::errc{} || end != text.data() + text.size() || number < 0)
+    const auto number = parse_number<int>(text);
+    if (!number || *number < 0)
         return fail(bad_input("$" + std::string{variable} + " is not a number: '" + text + "'"));
-    return number;
+    return *number;
 }
 
 } // namespace

@@ -1,9 +1,10 @@
 #include "ctrd/base/names.hpp"
 
+#include "ctrd/base/text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 #include <csignal>
 #include <utility>
 #include <vector>
@@ -34,11 +35,6 @@ constexpr std::array signal_names{
 /// The kernel's numbers, not glibc's: glibc keeps two real-time signals to itself.
 constexpr int kernel_rtmin = 34;
 constexpr int kernel_rtmax = 64;
-
-bool parse_number(std::string_view text, int& number) noexcept {
-    const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return err == std::errc{} && end == text.data() + text.size();
-}
 
 /// Letters that are inserted, left out, changed, or exchanged with their neighbour.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -85,9 +81,8 @@ Result<int> parse_signal(std::string_view text) {
     const auto unknown = [&] {
         return fail(bad_input("'" + std::string{text} + "' is not a signal", "use a name such as SIGTERM, or 1 to 64"));
     };
-    int number = 0;
-    if (parse_number(text, number))
-        return number >= 1 && number <= kernel_rtmax ? Result<int>{number} : unknown();
+    if (const auto number = parse_number<int>(text))
+        return *number >= 1 && *number <= kernel_rtmax ? Result<int>{*number} : unknown();
     std::string upper{text};
     std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     std::string_view name = upper;
@@ -103,9 +98,10 @@ Result<int> parse_signal(std::string_view text) {
     const int base = from_min ? kernel_rtmin : kernel_rtmax;
     if (name.empty())
         return base;
-    if (name.front() != (from_min ? '+' : '-') || !parse_number(name.substr(1), number) || number < 0 || number > 30)
+    const auto number = parse_number<int>(name.substr(1));
+    if (name.front() != (from_min ? '+' : '-') || !number || *number < 0 || *number > 30)
         return unknown();
-    return from_min ? base + number : base - number;
+    return from_min ? base + *number : base - *number;
 }
 
 std::string signal_name(int number) {

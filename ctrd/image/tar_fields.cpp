@@ -1,7 +1,8 @@
 #include "ctrd/image/tar_fields.hpp"
 
+#include "ctrd/base/text.hpp"
+
 #include <algorithm>
-#include <charconv>
 #include <limits>
 
 namespace ctrd::image {
@@ -28,17 +29,10 @@ std::optional<std::int64_t> binary_number(std::string_view field) {
     return (result < 0) == negative ? std::optional{result} : std::nullopt;
 }
 
-template <class T> std::optional<T> whole_decimal(std::string_view text) {
-    T value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? std::optional{value}
-                                                                                     : std::nullopt;
-}
-
 /// "1700000000.123456789", "-1.5".
 std::optional<TarTime> parse_time(std::string_view text) {
     const std::size_t point = text.find('.');
-    const auto seconds = whole_decimal<std::int64_t>(text.substr(0, point));
+    const auto seconds = parse_number<std::int64_t>(text.substr(0, point));
     if (!seconds)
         return std::nullopt;
     TarTime time{*seconds, 0};
@@ -48,7 +42,7 @@ std::optional<TarTime> parse_time(std::string_view text) {
     if (digits.size() > 64 || !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; }))
         return std::nullopt;
     digits.resize(9, '0');
-    time.nanoseconds = whole_decimal<std::uint32_t>(digits).value_or(0);
+    time.nanoseconds = parse_number<std::uint32_t>(digits).value_or(0);
     if (text.front() == '-' && time.nanoseconds > 0) {
         time.seconds -= 1;
         time.nanoseconds = 1'000'000'000 - time.nanoseconds;
@@ -148,7 +142,7 @@ Result<void> check_segments(const TarEntry& entry, std::uint64_t max_size) {
 Result<void> PaxRecords::parse(std::string_view text) {
     while (!text.empty()) {
         const std::size_t blank = text.find(' ');
-        const auto length = whole_decimal<std::size_t>(text.substr(0, std::min(blank, text.size())));
+        const auto length = parse_number<std::size_t>(text.substr(0, std::min(blank, text.size())));
         if (blank == std::string_view::npos || !length || *length <= blank + 1 || *length > text.size() ||
             text[*length - 1] != '\n')
             return fail(broken("a pax header is not valid"));
@@ -182,11 +176,11 @@ Result<void> PaxRecords::apply(TarEntry& entry) const {
     if (const auto* link = find("linkpath"))
         entry.link = *link;
     if (const auto* uid = find("uid"))
-        entry.uid = TRY(checked_id(whole_decimal<std::int64_t>(*uid)));
+        entry.uid = TRY(checked_id(parse_number<std::int64_t>(*uid)));
     if (const auto* gid = find("gid"))
-        entry.gid = TRY(checked_id(whole_decimal<std::int64_t>(*gid)));
+        entry.gid = TRY(checked_id(parse_number<std::int64_t>(*gid)));
     if (const auto* text = find("size")) {
-        const auto size = whole_decimal<std::uint64_t>(*text);
+        const auto size = parse_number<std::uint64_t>(*text);
         if (!size)
             return fail(broken("a pax header has no valid size"));
         entry.stored_size = *size;
@@ -216,7 +210,7 @@ bool PaxRecords::has_map_in_data() const {
 Result<std::uint64_t> PaxRecords::sparse_size() const {
     const auto* text = find("GNU.sparse.realsize");
     text = text == nullptr ? find("GNU.sparse.size") : text;
-    const auto size = text == nullptr ? std::nullopt : whole_decimal<std::uint64_t>(*text);
+    const auto size = text == nullptr ? std::nullopt : parse_number<std::uint64_t>(*text);
     if (!size)
         return fail(broken("a sparse file has no valid size"));
     return *size;
@@ -225,7 +219,7 @@ Result<std::uint64_t> PaxRecords::sparse_size() const {
 Result<std::vector<SparseSegment>> PaxRecords::sparse_map(std::size_t most) const {
     std::vector<std::uint64_t> numbers;
     const auto add = [&](std::string_view text) {
-        const auto value = whole_decimal<std::uint64_t>(text);
+        const auto value = parse_number<std::uint64_t>(text);
         if (value)
             numbers.push_back(*value);
         return value.has_value() && numbers.size() <= most * 2;

@@ -1,11 +1,11 @@
 #include "ctrd/registry/session.hpp"
 
+#include "ctrd/base/text.hpp"
 #include "ctrd/image/json.hpp"
 
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <charconv>
 #include <condition_variable>
 #include <ctime>
 #include <random>
@@ -48,10 +48,8 @@ std::string host_part(const std::string& registry) {
 } // namespace
 
 std::optional<Seconds> retry_after(const std::string& value) {
-    unsigned seconds = 0;
-    const auto [end, err] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-    if (!value.empty() && err == std::errc{} && end == value.data() + value.size())
-        return Seconds{seconds};
+    if (const auto seconds = parse_number<unsigned>(value))
+        return Seconds{*seconds};
     const time_t date = value.empty() ? -1 : ::curl_getdate(value.c_str(), nullptr);
     if (date < 0)
         return std::nullopt;

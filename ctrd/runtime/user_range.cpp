@@ -1,6 +1,7 @@
 #include "ctrd/runtime/user_range.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/base/text.hpp"
 
 #include <fmt/format.h>
 
@@ -11,7 +12,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -24,22 +24,7 @@ struct Range {
     std::uint64_t count{0};
 };
 
-std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc{} && end == text.data() + text.size() ? std::optional{value} : std::nullopt;
-}
-
-/// Field `index` of "a:b:c".
-std::string_view field(std::string_view line, unsigned index) {
-    for (; index > 0; --index) {
-        const auto colon = line.find(':');
-        if (colon == std::string_view::npos)
-            return {};
-        line.remove_prefix(colon + 1);
-    }
-    return line.substr(0, line.find(':'));
-}
+std::optional<std::uint64_t> number(std::string_view text) { return parse_number<std::uint64_t>(text); }
 
 /// Of each line the ids from field `first` on; `count` is the field that says how many, or 0 for one.
 Result<void> add_ranges(std::vector<Range>& taken, const std::string& path, unsigned first, unsigned count) {
@@ -50,8 +35,8 @@ Result<void> add_ranges(std::vector<Range>& taken, const std::string& path, unsi
     for (std::string_view rest = whole; !rest.empty();) {
         const auto line = rest.substr(0, rest.find('\n'));
         rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-        const auto id = number(field(line, first));
-        const auto size = count == 0 ? std::optional<std::uint64_t>{1} : number(field(line, count));
+        const auto id = number(colon_field(line, first));
+        const auto size = count == 0 ? std::optional<std::uint64_t>{1} : number(colon_field(line, count));
         if (id && size && *size <= UINT32_MAX)
             taken.push_back({*id, *size});
     }

@@ -2,11 +2,11 @@
 
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/rooted.hpp"
+#include "ctrd/base/text.hpp"
 
 #include <fcntl.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <numeric>
@@ -16,28 +16,9 @@ namespace {
 
 constexpr std::size_t largest_passwd = 4U << 20;
 
-/// Field `index` of name:password:uid:gid:comment:home:shell
-std::string_view field(std::string_view line, int index) {
-    for (; index > 0; --index) {
-        const auto colon = line.find(':');
-        if (colon == std::string_view::npos)
-            return {};
-        line.remove_prefix(colon + 1);
-    }
-    return line.substr(0, line.find(':'));
-}
-
-std::optional<unsigned long> number(std::string_view text) {
-    unsigned long value = 0;
-    const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || err != std::errc{} || end != text.data() + text.size())
-        return std::nullopt;
-    return value;
-}
-
 std::optional<unsigned long> variable(const char* name) {
     const char* value = std::getenv(name);
-    return value == nullptr ? std::nullopt : number(value);
+    return value == nullptr ? std::nullopt : parse_number<unsigned long>(value);
 }
 
 } // namespace
@@ -46,8 +27,9 @@ std::string home_of(std::string_view passwd, std::uint32_t uid) {
     while (!passwd.empty()) {
         const auto end = std::min(passwd.find('\n'), passwd.size());
         const auto line = passwd.substr(0, end);
-        const auto home = field(line, 5);
-        if (number(field(line, 2)) == uid && home.starts_with('/') && home.find('\0') == std::string_view::npos)
+        const auto home = colon_field(line, 5); // name:password:uid:gid:comment:home:shell
+        if (parse_number<std::uint32_t>(colon_field(line, 2)) == uid && home.starts_with('/') &&
+            home.find('\0') == std::string_view::npos)
             return std::string{home};
         passwd.remove_prefix(std::min(end + 1, passwd.size()));
     }

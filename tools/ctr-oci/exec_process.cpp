@@ -1,9 +1,9 @@
 #include "tools/ctr-oci/exec_process.hpp"
 
+#include "ctrd/base/text.hpp"
 #include "ctrd/oci/names.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 
 namespace ctrd::ctr_oci {
@@ -11,13 +11,11 @@ namespace {
 
 /// Digits and nothing else: whatever a more generous parser would make of "+0", " 0" or "1000x" is not who was meant.
 Result<std::uint32_t> parse_id(std::string_view text, std::string_view what) {
-    std::uint32_t id = 0;
-    const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (text.empty() || err != std::errc{} || end != text.data() + text.size() ||
-        id == std::numeric_limits<std::uint32_t>::max())
+    const auto id = parse_number<std::uint32_t>(text);
+    if (!id || *id == std::numeric_limits<std::uint32_t>::max())
         return fail(bad_input(std::string{what} + " takes numbers, not '" + std::string{text} + "'",
                               "names mean something only to the image; --user=1000:1000"));
-    return id;
+    return *id;
 }
 
 Result<void> set_user(const Options& options, oci::User& user) {

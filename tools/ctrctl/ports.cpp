@@ -2,6 +2,7 @@
 
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/process.hpp"
+#include "ctrd/base/text.hpp"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -10,18 +11,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <climits>
 #include <cstring>
 #include <memory>
 
 namespace ctrd::ctl {
 namespace {
-
-template <class Number> bool parse_number(std::string_view text, Number& number, int base = 10) {
-    const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-    return err == std::errc{} && end == text.data() + text.size();
-}
 
 std::size_t length_of(bool v6) { return v6 ? sizeof(in6_addr) : sizeof(in_addr); }
 
@@ -31,10 +26,10 @@ bool parse_words(std::string_view hex, bool v6, in6_addr& address) {
     if (hex.size() != 2 * bytes)
         return false;
     for (std::size_t at = 0; at < bytes; at += 4) {
-        std::uint32_t word = 0;
-        if (!parse_number(hex.substr(2 * at, 8), word, 16))
+        const auto word = parse_number<std::uint32_t>(hex.substr(2 * at, 8), 16);
+        if (!word)
             return false;
-        std::memcpy(reinterpret_cast<char*>(&address) + at, &word, sizeof word);
+        std::memcpy(reinterpret_cast<char*>(&address) + at, &*word, sizeof *word);
     }
     return true;
 }
@@ -55,9 +50,12 @@ std::optional<Listener> parse_line(std::string_view line, bool v6) {
     if (words.size() < 10 || words[3] != state_listen)
         return std::nullopt;
     const std::size_t colon = words[1].find(':');
-    Listener listener{.at = {.v6 = v6}};
-    if (colon == std::string_view::npos || !parse_words(words[1].substr(0, colon), v6, listener.at.address) ||
-        !parse_number(words[1].substr(colon + 1), listener.at.port, 16) || !parse_number(words[9], listener.inode))
+    if (colon == std::string_view::npos)
+        return std::nullopt;
+    const auto port = parse_number<std::uint16_t>(words[1].substr(colon + 1), 16);
+    const auto inode = parse_number<std::uint64_t>(words[9]);
+    Listener listener{.at = {.v6 = v6, .port = port.value_or(0)}, .inode = inode.value_or(0)};
+    if (!port || !inode || !parse_words(words[1].substr(0, colon), v6, listener.at.address))
         return std::nullopt;
     return listener;
 }
@@ -93,14 +91,14 @@ bool TcpAddress::is_wildcard() const noexcept {
 }
 
 std::optional<TcpAddress> parse_listen(std::string_view listen) {
-    TcpAddress result;
     const std::size_t colon = listen.rfind(':');
-    if (colon == std::string_view::npos) { // a port alone: both protocols
-        result.v6 = true;
-        return parse_number(listen, result.port) ? std::optional{result} : std::nullopt;
-    }
-    if (!parse_number(listen.substr(colon + 1), result.port))
+    const bool is_port_alone = colon == std::string_view::npos;
+    const auto port = parse_number<std::uint16_t>(is_port_alone ? listen : listen.substr(colon + 1));
+    if (!port)
         return std::nullopt;
+    TcpAddress result{.v6 = is_port_alone, .port = *port}; // alone: of both protocols
+    if (is_port_alone)
+        return result;
     std::string host{listen.substr(0, colon)};
     result.v6 = host.starts_with('[') && host.ends_with(']');
     if (result.v6)
@@ -166,12 +164,11 @@ std::optional<Holder> find_holder(std::uint64_t inode) {
         const dirent* entry = ::readdir(processes.get());
         if (!entry)
             break;
-        pid_t pid = 0;
-        if (!parse_number(std::string_view{entry->d_name}, pid) ||
-            !has_socket("/proc/" + std::string{entry->d_name} + "/fd", link))
+        const auto pid = parse_number<pid_t>(entry->d_name);
+        if (!pid || !has_socket("/proc/" + std::string{entry->d_name} + "/fd", link))
             continue;
         if (pid != 1)
-            return describe_holder(pid);
+            return describe_holder(*pid);
         is_of_systemd = true;
     }
     return is_of_systemd ? std::optional{describe_holder(1)} : std::nullopt;
