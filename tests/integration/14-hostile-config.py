@@ -191,7 +191,7 @@ for bad in "../x", "a/b", ".", "..", "", "/x", "a b", "a\nb", "é", "x" * 1025, 
     oci("delete", "--force", "--", bad)
 report(os.listdir(outside) == [] and os.path.isdir(outside), "and nothing is made or removed outside")
 
-# [open_descriptors] A descriptor that the caller does not have would be one of the runtime's own.
+# [check_descriptors] A descriptor that the caller does not have would be one of the runtime's own.
 with open("bundle/config.json", "w") as file:
     json.dump(changed(process_args=["/bin/sh", "-c", "ls /proc/self/fd; echo RAN"]), file)
 results = [oci("run", "--preserve-fds", str(n), "--bundle", "bundle", "c") for n in range(1, 9)]
