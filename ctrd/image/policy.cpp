@@ -1,9 +1,8 @@
 #include "ctrd/image/policy.hpp"
 
+#include "ctrd/base/base64.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/image/documents.hpp"
-
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
@@ -43,17 +42,6 @@ Result<SignedIdentity> read_identity(const Reader& in) {
     return identity;
 }
 
-Result<std::string> decoded(const std::string& text, const std::string& place) {
-    std::string bytes(text.size() / 4 * 3 + 3, '\0');
-    const int size =
-        ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                          reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-    if (size < 0)
-        return fail(bad_input(place + " is not valid base64"));
-    bytes.resize(static_cast<std::size_t>(size));
-    return bytes;
-}
-
 Result<Requirement> read_sigstore(const Reader& in) {
     for (const char* key :
          {"fulcio", "pki", "rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas"})
@@ -70,7 +58,7 @@ Result<Requirement> read_sigstore(const Reader& in) {
     if (const std::string data = TRY(in.string("keyData")); !data.empty())
         datas.push_back(data);
     for (const std::string& data : datas)
-        requirement.keys.push_back({"keyData", TRY(decoded(data, in.at("keyData")))});
+        requirement.keys.push_back({"keyData", TRY(from_base64(data, in.at("keyData")))});
     if (requirement.keys.empty())
         return fail(bad_input(in.place() + " names no key", "set 'keyPath' to a public key in PEM form"));
     if (const auto identity = TRY(in.object("signedIdentity")))
