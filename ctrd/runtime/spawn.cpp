@@ -281,8 +281,6 @@ Result<std::vector<UniqueFd>> lift_descriptors(const std::vector<int>& fds) {
             result.emplace_back();
             continue;
         }
-        if (is_sealed_mount(fd)) // nobody gave us that one
-            release_sealed_mount();
         result.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, static_cast<int>(3 + fds.size())));
         if (!result.back())
             return fail(os_error(errno, fmt::format("cannot pass file descriptor {} on", fd)));

@@ -194,7 +194,7 @@ report(os.listdir(outside) == [] and os.path.isdir(outside), "and nothing is mad
 # [check_descriptors] A descriptor that the caller does not have would be one of the runtime's own.
 with open("bundle/config.json", "w") as file:
     json.dump(changed(process_args=["/bin/sh", "-c", "ls /proc/self/fd; echo RAN"]), file)
-results = [oci("run", "--preserve-fds", str(n), "--bundle", "bundle", "c") for n in range(1, 9)]
+results = [oci("run", "--preserve-fds", str(n), "--bundle", "bundle", "c") for n in (*range(1, 9), 60, 1000)]
 results += [oci("run", "--bundle", "bundle", "c", env={**os.environ, "LISTEN_FDS": str(n)}) for n in range(1, 9)]
 report(all(status == 0 and "RAN" in text for status, text in results), "descriptors that nobody has opened hinder no start", results)
 # The fourth is the folder that ls lists.

@@ -2,6 +2,7 @@
 
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/rooted.hpp"
+#include "ctrd/base/sealed_self.hpp"
 #include "ctrd/base/text.hpp"
 
 #include <fcntl.h>
@@ -61,7 +62,7 @@ std::vector<int> open_descriptors(unsigned count) {
     std::vector<int> result(count);
     std::iota(result.begin(), result.end(), 3);
     for (int& fd : result)
-        if (::fcntl(fd, F_GETFD) < 0)
+        if (::fcntl(fd, F_GETFD) < 0 || is_sealed_mount(fd))
             fd = -1;
     return result;
 }
