@@ -93,7 +93,7 @@ struct Compiled {
     std::string name{};
     std::string config_json{};     // the OCI config with the key "ctrd"
     std::string image_note{};      // which image it uses (image::use_text); empty: none
-    std::vector<UnitFile> files{}; // ctr@NAME.socket (with sockets only), ctr@NAME.service.d/50-ctrd.conf
+    std::vector<UnitFile> files{}; // ctr@NAME.socket (with sockets only), ctr@NAME.service.d/10-ctrd.conf
     std::vector<UnitLink> links{}; // *.wants/
 };
 /// Pure.

@@ -157,7 +157,7 @@ bool is_link(const std::string& path) {
 
 /// The file that says where the container listens: which one says whether each connection has a container of its own.
 std::array<std::string, 2> socket_files(const std::string& name) {
-    return {fmt::format("ctr@{}.socket.d/50-ctrd.conf", name), fmt::format("ctr-{}.socket", name)};
+    return {fmt::format("ctr@{}.socket.d/10-ctrd.conf", name), fmt::format("ctr-{}.socket", name)};
 }
 
 } // namespace

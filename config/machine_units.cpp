@@ -46,7 +46,7 @@ bool is_taken(const std::string& name, const std::string& root) {
 Result<void> make_one(const std::string& name, const std::string& units, const std::string& root) {
     const std::string folder = fmt::format("{}/systemd-nspawn@{}.service.d", units, name);
     TRY_VOID(make_dirs(folder, 0755));
-    TRY_VOID(write_atomic(folder + "/50-ctrd.conf", machine_unit_text(name), 0644));
+    TRY_VOID(write_atomic(folder + "/10-ctrd.conf", machine_unit_text(name), 0644));
     const std::string link = root + links_folder + "/" + name;
     if (::symlink(empty_image, link.c_str()) < 0 && errno != EEXIST)
         return fail(os_error(errno, fmt::format("cannot make the link '{}'", link)));

@@ -172,9 +172,9 @@ void add_units(const UnitSpec& spec, const ResourceSpec& resources, const UnitOp
         return add_accepting_units(spec, resources, options, compiled);
     const auto service = fmt::format("ctr@{}.service", spec.name);
     const auto socket = fmt::format("ctr@{}.socket", spec.name);
-    compiled.files.push_back({service + ".d/50-ctrd.conf", service_text(spec, resources, options)});
+    compiled.files.push_back({service + ".d/10-ctrd.conf", service_text(spec, resources, options)});
     if (!spec.sockets.empty())
-        compiled.files.push_back({socket + ".d/50-ctrd.conf", socket_text(spec)});
+        compiled.files.push_back({socket + ".d/10-ctrd.conf", socket_text(spec)});
     const auto start = start_of(spec);
     if (start != Start::manual && !spec.sockets.empty())
         compiled.links.push_back({"sockets.target.wants/" + socket, fmt::format("{}/ctr@.socket", unit_folder)});

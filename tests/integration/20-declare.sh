@@ -45,7 +45,7 @@ check_contains "the service requires its socket" ctr@web.socket "$(property ctr@
 check_equal "the socket triggers the service" ctr@web.service "$(property ctr@web.socket Triggers)"
 check_equal "systemd knows which file a unit was made from" "$folder/web.toml" "$(property ctr@web.service SourcePath)"
 check_equal "systemd finds nothing to complain about in the units" "" \
-    "$(journalctl -b --no-pager -o cat _PID=1 | grep -E '50-ctrd.conf|/ctr@\.(service|socket):' | grep -v 'has no Listen')"
+    "$(journalctl -b --no-pager -o cat _PID=1 | grep -E '10-ctrd.conf|/ctr@\.(service|socket):' | grep -v 'has no Listen')"
 check_equal "only root can read the compiled config" "600 700 700" \
     "$(stat -c %a /run/ctrd/compiled/web/config.json /run/ctrd/compiled/web /run/ctrd/compiled | xargs)"
 
@@ -76,7 +76,7 @@ mkdir out
 check_status "the generator fails when a file is wrong" 1 "$generator" "$PWD/out"
 check_contains "and says where, and what was meant" "$folder/broken.toml:2:1: unknown key 'comand'" "$output"
 check_contains "with a hint" "did you mean 'command'?" "$output"
-check "and makes the others all the same" test -e out/ctr@web.service.d/50-ctrd.conf
+check "and makes the others all the same" test -e out/ctr@web.service.d/10-ctrd.conf
 check "a wrong file makes no units" test ! -e out/ctr@broken.service.d
 rm "$folder/broken.toml"
 declare_web '[[socket]]' 'listen = "127.0.0.1:nonsense"' && systemctl daemon-reload

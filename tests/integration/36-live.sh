@@ -14,6 +14,8 @@ for name in web other; do
 rootfs = "/srv/tree"
 start = "manual"
 command = ["/bin/sh", "-c", "echo hello from $name; $loop"]
+[resources]
+memory-high = "16M"
 TOML
 done
 call() { busctl --json=short call io.ctrd1 /io/ctrd1 io.ctrd1.Manager "$@"; }
@@ -75,7 +77,10 @@ check "a limit changes while it runs" ctrctl set web memory-max=64M cpu-quota=50
 check_equal "systemd has it" "67108864 500ms 99" "$(property web MemoryMax) $(property web CPUQuotaPerSecUSec) $(property web TasksMax)"
 check "for good, too" ctrctl set web memory-high=32M
 check "as a file of systemd's own" test -e /etc/systemd/system.control/ctr@web.service.d/50-MemoryHigh.conf
+systemctl daemon-reload
+check_equal "which wins over the declaration" 33554432 "$(property web MemoryHigh)"
 systemctl revert ctr@web.service
+check_equal "until it is reverted" 16777216 "$(property web MemoryHigh)"
 check_status "a limit that is none is refused" 2 ctrctl set web memory-mix=1G
 check_contains "with what was meant" "did you mean 'memory-min'" "$output"
 check_status "so is a value that is none" 2 ctrctl set web memory-max=lots

@@ -22,7 +22,7 @@ TEST_CASE("with accept systemd makes a unit for each connection", "[config][acce
                             Catch::Contains("/ctr-run connection web\n") &&
                             Catch::Contains("\nCollectMode=inactive-or-failed\n"));
     CHECK(has_link(compiled, "sockets.target.wants/ctr-web.socket"));
-    CHECK(file_of(compiled, "ctr@web.service.d/50-ctrd.conf").empty());
+    CHECK(file_of(compiled, "ctr@web.service.d/10-ctrd.conf").empty());
     CHECK(nlohmann::json::parse(compiled.config_json)["ctrd"]["accept"] == true);
 }
 
@@ -64,7 +64,7 @@ TEST_CASE("the file of a socket with a path has the owner and mode that are decl
         return declaration("[[socket]]\nlisten = \"/run/web.socket\"\n" + lines);
     };
     const auto text = file_of(compile_text(path("mode = \"0660\"\nuser = \"www-data\"\ngroup = 33\n")),
-                              "ctr@web.socket.d/50-ctrd.conf");
+                              "ctr@web.socket.d/10-ctrd.conf");
     CHECK_THAT(text, Catch::Contains("\nSocketMode=0660\nSocketUser=www-data\nSocketGroup=33\n"));
     CHECK_THAT(problems_of(path("mode = \"0999\"\n")), Catch::Contains("'0999' is not a file's mode"));
     CHECK_THAT(problems_of(path("user = \"a b\"\n")), Catch::Contains("'a b' is not a name or number"));

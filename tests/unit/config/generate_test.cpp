@@ -38,8 +38,8 @@ unsigned mode_of(const std::string& path) {
     return st.st_mode & 07777U;
 }
 
-constexpr const char* service = "ctr@web.service.d/50-ctrd.conf";
-constexpr const char* socket_conf = "ctr@web.socket.d/50-ctrd.conf";
+constexpr const char* service = "ctr@web.service.d/10-ctrd.conf";
+constexpr const char* socket_conf = "ctr@web.socket.d/10-ctrd.conf";
 
 } // namespace
 
@@ -66,7 +66,7 @@ TEST_CASE("a broken file does not stop the others", "[config]") {
                          Catch::Contains("zzz.toml:3:1: unknown key 'nonsense'"));
     CHECK(machine.compiled("web"));
     CHECK_FALSE(machine.compiled("broken"));
-    CHECK(machine.unit("ctr@zzz.service.d/50-ctrd.conf").empty());
+    CHECK(machine.unit("ctr@zzz.service.d/10-ctrd.conf").empty());
 }
 
 TEST_CASE("a file that breaks later leaves the container's units and config as they were", "[config]") {

@@ -95,7 +95,7 @@ TEST_CASE("the compiled config names the exact image and its layers, and so does
     const Json image = Json::parse(compiled.config_json)["ctrd"]["image"];
     CHECK(image == Json{{"name", "host.example/web:1"}, {"digest", digest}, {"layers", {"sha256-2", "sha256-1"}}});
     CHECK(compiled.image_note == digest + "\nhost.example/web:1\n");
-    const auto unit = file_of(compiled, "ctr@web.service.d/50-ctrd.conf");
+    const auto unit = file_of(compiled, "ctr@web.service.d/10-ctrd.conf");
     CHECK_THAT(unit, Contains("\nLogExtraFields=\"CTRD_IMAGE=host.example/web:1@" + digest + "\"\n"));
     CHECK_THAT(unit, Contains("\nEnvironment=\"CTRD_IMAGE=host.example/web:1@" + digest + "\"\n"));
     CHECK_THAT(unit, Contains("\nRequiresMountsFor=\"/var/lib/ctrd\"\n"));
@@ -162,7 +162,7 @@ TEST_CASE("an image that runs a systemd gets what a systemd needs", "[config][im
     CHECK(own["stop_signal"] == "SIGRTMIN+3");
     CHECK(own["systemd"] == true);
     CHECK(own["machine_shell"] == false);
-    CHECK_THAT(file_of(compiled, "ctr@web.service.d/50-ctrd.conf"), Contains("\nTimeoutStopSec=90s\n"));
+    CHECK_THAT(file_of(compiled, "ctr@web.service.d/10-ctrd.conf"), Contains("\nTimeoutStopSec=90s\n"));
 }
 
 TEST_CASE("an image that is not there is named, with the way to get it", "[config][image]") {
@@ -239,7 +239,7 @@ TEST_CASE("a unit that was made before its image keeps its text, and ctr-run sen
     const SearchDirs dirs{{folder / "etc"}};
     const OutputDirs out{folder / "units", folder / "compiled", folder / "store"};
     CHECK(generate(dirs, out).empty());
-    const auto unit = content(folder / "units/ctr@web.service.d/50-ctrd.conf");
+    const auto unit = content(folder / "units/ctr@web.service.d/10-ctrd.conf");
     CHECK_THAT(unit, Contains("--compile web"));
     CHECK_THAT(unit, Contains("\nLogExtraFields=\"CTRD_IMAGE=host.example/web:1\"\n"));
     CHECK_FALSE(compile_deferred("web", dirs, out).has_value());
@@ -261,7 +261,7 @@ TEST_CASE("a unit that was made before its image keeps its text, and ctr-run sen
 
     // The next generator has all of it, and its units say so.
     CHECK(generate(dirs, out).empty());
-    CHECK_THAT(content(folder / "units/ctr@web.service.d/50-ctrd.conf"),
+    CHECK_THAT(content(folder / "units/ctr@web.service.d/10-ctrd.conf"),
                Contains("CTRD_IMAGE=host.example/web:1@sha256:"));
     CHECK_FALSE(Json::parse(content(folder / "compiled/web/config.json"))["ctrd"].contains("sends_stop_signal"));
     CHECK_FALSE(compare(*compile(spec_of(plain), {.store = folder / "store"}), out).image);

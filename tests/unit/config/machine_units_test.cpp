@@ -17,7 +17,7 @@ struct Host {
         return to_text(generate_machine_units(names, folder / "units", folder / ""));
     }
     [[nodiscard]] bool has_unit(const std::string& name) const {
-        return fs::exists(folder / ("units/systemd-nspawn@" + name + ".service.d/50-ctrd.conf"));
+        return fs::exists(folder / ("units/systemd-nspawn@" + name + ".service.d/10-ctrd.conf"));
     }
     [[nodiscard]] bool has_link(const std::string& name) const {
         return fs::is_symlink(folder / ("run/machines/" + name));

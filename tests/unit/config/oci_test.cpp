@@ -206,7 +206,7 @@ TEST_CASE("a bundle's limits become properties of the unit unless others are dec
     const auto compiled = compile(spec_of("bundle = \"/srv/bundle\"\n[resources]\ntasks-max = 20\n"),
                                   Facts{.bundle_config = config.dump()});
     REQUIRE(compiled.has_value());
-    const auto service = file_of(*compiled, "ctr@web.service.d/50-ctrd.conf");
+    const auto service = file_of(*compiled, "ctr@web.service.d/10-ctrd.conf");
     for (const auto* line :
          {"\nMemoryMax=1048576\n", "\nMemorySwapMax=1048576\n", "\nTasksMax=20\n", "\nCPUQuota=50%\n"})
         CHECK_THAT(service, Catch::Contains(line));

@@ -7,10 +7,10 @@ using namespace ctrd::config;
 namespace {
 
 std::string service_of(const std::string& more) {
-    return file_of(compile_text(declaration(more)), "ctr@web.service.d/50-ctrd.conf");
+    return file_of(compile_text(declaration(more)), "ctr@web.service.d/10-ctrd.conf");
 }
 std::string socket_of(const std::string& more) {
-    return file_of(compile_text(declaration(more)), "ctr@web.socket.d/50-ctrd.conf");
+    return file_of(compile_text(declaration(more)), "ctr@web.socket.d/10-ctrd.conf");
 }
 
 } // namespace
@@ -138,5 +138,5 @@ TEST_CASE("a systemd is ready when it says so, others where that is declared", "
     CHECK_FALSE(oci_of(init + "notify = false\n")["ctrd"].value("notify", false));
     CHECK_FALSE(oci_of(declaration())["ctrd"].value("notify", false));
     CHECK(oci_of(declaration("notify = true\n"))["ctrd"].value("notify", false));
-    CHECK_THAT(file_of(compile_text(init), "ctr@web.service.d/50-ctrd.conf"), Catch::Contains("TimeoutStartSec=95s"));
+    CHECK_THAT(file_of(compile_text(init), "ctr@web.service.d/10-ctrd.conf"), Catch::Contains("TimeoutStartSec=95s"));
 }
