@@ -1,5 +1,6 @@
 #include "config/bundle.hpp"
 
+#include "config/resources.hpp"
 #include "config/syntax.hpp"
 #include "ctrd/oci/cgroup2.hpp"
 #include "ctrd/oci/parse.hpp"
@@ -128,11 +129,9 @@ Result<std::string> bundle_rootfs(const std::string& bundle, const std::string& 
 }
 
 void merge_resources(ResourceSpec& resources, const ResourceSpec& under) {
-    for (const auto member :
-         {&ResourceSpec::memory_max, &ResourceSpec::memory_high, &ResourceSpec::memory_swap_max,
-          &ResourceSpec::cpu_weight, &ResourceSpec::cpu_quota, &ResourceSpec::tasks_max, &ResourceSpec::io_weight})
-        if (!(resources.*member))
-            resources.*member = under.*member;
+    for (const auto& key : resource_table())
+        if (!(resources.*key.value))
+            resources.*key.value = under.*key.value;
 }
 
 } // namespace ctrd::config

@@ -2,6 +2,7 @@
 
 #include "config/keys.hpp"
 #include "config/ranges.hpp"
+#include "config/resources.hpp"
 #include "config/syntax.hpp"
 #include "config/triggers.hpp"
 #include "ctrd/base/names.hpp"
@@ -42,7 +43,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 38> keys;
+    static const std::array<Key, 39> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -115,6 +116,11 @@ private:
     void max_lifetime(const Member& m) { set_plain(spec_.max_lifetime_us, duration(m)); }
     void sockets(const Member& m);
     void triggers(const Member& m);
+    void slice(const Member& m) {
+        const auto text = in_.string(m, "for example \"machine-web.slice\"");
+        if (text)
+            spec_.slice = in_.take(m, parse_slice(*text));
+    }
     void resources(const Member& m);
 
     void socket_key(SocketSpec& socket, const std::string& path, const Member& m);
@@ -124,7 +130,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 38> SpecReader::keys{{
+const std::array<SpecReader::Key, 39> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -144,6 +150,7 @@ const std::array<SpecReader::Key, 38> SpecReader::keys{{
     {"seccomp", &SpecReader::seccomp},
     {"mount", &SpecReader::mounts},
     {"socket", &SpecReader::sockets},
+    {"slice", &SpecReader::slice},
     {"resources", &SpecReader::resources},
     {"start", &SpecReader::start},
     {"start-on", &SpecReader::triggers},
@@ -345,20 +352,8 @@ void SpecReader::resources(const Member& m) {
         const auto text = in_.scalar(member);
         if (!text)
             continue;
-        if (member.key == "memory-max")
-            to.memory_max = in_.take(member, check_memory(*text));
-        else if (member.key == "memory-high")
-            to.memory_high = in_.take(member, check_memory(*text));
-        else if (member.key == "memory-swap-max")
-            to.memory_swap_max = in_.take(member, check_memory(*text, true));
-        else if (member.key == "cpu-weight")
-            to.cpu_weight = in_.take(member, check_weight(*text, true));
-        else if (member.key == "cpu-quota")
-            to.cpu_quota = in_.take(member, check_cpu_quota(*text));
-        else if (member.key == "tasks-max")
-            to.tasks_max = in_.take(member, check_tasks_max(*text));
-        else if (member.key == "io-weight")
-            to.io_weight = in_.take(member, check_weight(*text, false));
+        const auto key = std::ranges::find(resource_table(), member.key, &ResourceKey::key);
+        to.*key->value = in_.take(member, key->check(*text));
     }
 }
 
@@ -393,12 +388,6 @@ std::span<const std::string_view> socket_keys() {
 
 std::span<const std::string_view> mount_keys() {
     static constexpr std::array<std::string_view, 5> names{"type", "source", "target", "read-only", "options"};
-    return names;
-}
-
-std::span<const std::string_view> resource_keys() {
-    static constexpr std::array<std::string_view, 7> names{"memory-max", "memory-high", "memory-swap-max", "cpu-weight",
-                                                           "cpu-quota",  "tasks-max",   "io-weight"};
     return names;
 }
 

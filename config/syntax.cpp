@@ -221,6 +221,23 @@ Result<std::string> check_tasks_max(std::string_view text) {
         bad_input(fmt::format("'{}' is not a number of tasks", text), "write a number, \"10%\" or \"infinity\""));
 }
 
+Result<std::string> parse_slice(std::string_view text) {
+    constexpr std::string_view suffix = ".slice";
+    constexpr std::string_view top = "machine";
+    constexpr std::size_t longest = 255;
+    const std::string_view name = text.ends_with(suffix) ? text.substr(0, text.size() - suffix.size()) : text;
+    const bool good = !name.empty() && name.size() + suffix.size() <= longest && !name.starts_with('-') &&
+                      !name.ends_with('-') && !name.contains("--") &&
+                      name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.-") ==
+                          std::string_view::npos;
+    if (good && (name == top || name.starts_with("machine-")))
+        return fmt::format("{}{}", name, suffix);
+    return fail(bad_input(fmt::format("'{}' is not a slice below machine.slice", is_printable(text) ? text : "?"),
+                          good ? fmt::format("write \"machine-{}.slice\": each '-' is one slice below another", name)
+                               : "letters, digits, '_', '.' and ':', and a '-' between two names, such as "
+                                 "\"machine-web.slice\""));
+}
+
 /// "localhost" and "web.localhost" are this machine's loopback without a question to anybody, RFC 6761 says.
 bool is_localhost(std::string_view host) {
     return host == "localhost" || (host.ends_with(".localhost") && is_hostname(host));

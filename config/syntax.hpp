@@ -26,6 +26,9 @@ Result<std::string> check_weight(std::string_view text, bool idle_allowed);
 /// "64", "10%", "infinity" for TasksMax=.
 Result<std::string> check_tasks_max(std::string_view text);
 
+/// "machine-web.slice" or "machine-web": a slice below machine.slice, with its suffix.
+Result<std::string> parse_slice(std::string_view text);
+
 struct ListenAddress {
     enum class Kind { port, ipv4, ipv6, path };
     Kind kind{Kind::port};

@@ -70,6 +70,7 @@ struct MountSpec {
 struct ResourceSpec {
     std::optional<std::string> memory_max{}, memory_high{}, memory_swap_max{};
     std::optional<std::string> cpu_weight{}, cpu_quota{}, tasks_max{}, io_weight{};
+    std::optional<std::string> oomd_swap{}, oomd_pressure{}, oomd_limit{}, oomd_preference{}; // systemd-oomd's
 };
 
 struct UnitSpec {
@@ -113,6 +114,7 @@ struct UnitSpec {
     std::uint64_t max_lifetime_us{infinity};
     std::vector<SocketSpec> sockets{};
     std::vector<TriggerSpec> triggers{};
+    std::optional<std::string> slice{}; // a slice below machine.slice, with its suffix
     ResourceSpec resources{};
 
     /// Where each key was written ("user", "socket.0.listen"); empty for an ad-hoc container.

@@ -1,6 +1,7 @@
 #include "config/units.hpp"
 
 #include "config/checks.hpp"
+#include "config/resources.hpp"
 #include "config/syntax.hpp"
 #include "config/triggers.hpp"
 #include "config/units_parts.hpp"
@@ -46,23 +47,19 @@ std::string kill_signal(const UnitSpec& spec) { return spec.init ? "SIGTERM" : s
 
 std::string resource_lines(const ResourceSpec& resources) {
     std::string text;
-    const auto line = [&](std::string_view property, const std::optional<std::string>& value) {
-        if (value) // a '%' here is a percentage: these settings know no specifiers
-            text += fmt::format("{}={}\n", property, *value);
-    };
-    line("MemoryMax", resources.memory_max);
-    line("MemoryHigh", resources.memory_high);
-    line("MemorySwapMax", resources.memory_swap_max);
-    line("CPUWeight", resources.cpu_weight);
-    line("CPUQuota", resources.cpu_quota);
-    line("TasksMax", resources.tasks_max);
-    line("IOWeight", resources.io_weight);
+    for (const auto& key : resource_table())
+        if (const auto& value = resources.*key.value) // a '%' here is a percentage: these settings know no specifiers
+            text += fmt::format("{}={}\n", key.property, *value);
+    // oomd looks at the innermost cgroups, and would kill a part of the container, which systemd took for an end of
+    // the container's own. With this the kernel and oomd take it as a whole.
+    if (asks_oomd(resources))
+        text += "OOMPolicy=kill\n";
     return text;
 }
 
 std::string socket_text(const UnitSpec& spec) {
     return unit_head(spec) + fmt::format("Description={} (socket)\n\n[Socket]\n", unit_description(spec)) +
-           listen_lines(spec);
+           slice_line(spec) + listen_lines(spec);
 }
 
 std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options) {
@@ -71,10 +68,14 @@ std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, co
     if (!spec.sockets.empty())
         text += fmt::format("Requires=ctr@{0}.socket\nAfter=ctr@{0}.socket\nStartLimitBurst=500\n", spec.name);
     text += "\n[Service]\n";
-    return text + common_lines(spec, resources, options);
+    return text + slice_line(spec) + common_lines(spec, resources, options);
 }
 
 } // namespace
+
+std::string slice_line(const UnitSpec& spec) {
+    return spec.slice ? fmt::format("Slice={}\n", *spec.slice) : std::string{};
+}
 
 std::string unit_head(const UnitSpec& spec) {
     std::string text = "# Made by ctrd-generator; changes are lost.\n\n[Unit]\n";

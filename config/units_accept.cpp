@@ -34,7 +34,7 @@ std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, co
                         spec.name);
     if (spec.max_lifetime_us != UnitSpec::infinity)
         text += fmt::format("RuntimeMaxSec={}\n", duration_text(spec.max_lifetime_us));
-    return text + common_lines(spec, resources, options);
+    return text + slice_line(spec) + common_lines(spec, resources, options);
 }
 
 std::string socket_text(const UnitSpec& spec) {
@@ -46,7 +46,7 @@ std::string socket_text(const UnitSpec& spec) {
         text += fmt::format("MaxConnections={}\n", *first.max_connections);
     if (first.max_connections_per_source)
         text += fmt::format("MaxConnectionsPerSource={}\n", *first.max_connections_per_source);
-    return text + listen_lines(spec);
+    return text + slice_line(spec) + listen_lines(spec);
 }
 
 } // namespace

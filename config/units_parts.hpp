@@ -11,6 +11,9 @@ std::string unit_head(const UnitSpec& spec);
 std::string unit_description(const UnitSpec& spec);
 /// The value of RequiresMountsFor=.
 std::string mounts_needed(const UnitSpec& spec);
+/// Slice=, where another than the template's is declared; of [Service] and of [Socket]: what a slice says of addresses
+/// holds for the sockets that are born in it.
+std::string slice_line(const UnitSpec& spec);
 /// Of [Socket]: where it listens, and how.
 std::string listen_lines(const UnitSpec& spec);
 /// Of [Service]: what the declaration says of signals, times and limits.

@@ -360,6 +360,8 @@ void Parser::add_new(const char* name, const char* help) {
     verb.add_option("--private-users", run_.private_users,
                     "its users are not the host's: pick a range for them, identity, or the first one and how many")
         ->option_text("pick|identity|no|UID[:COUNT]");
+    verb.add_option("--slice", run_.slice, "the slice of systemd's that it is in, below machine.slice")
+        ->option_text("SLICE");
     verb.add_flag("--read-only", run_.read_only, "the root file system can't be written to");
     verb.add_option("--entrypoint", run_.entrypoint, "in place of the image's own; once for each word")
         ->option_text("WORD")

@@ -113,6 +113,12 @@ Outcome<config::UnitSpec> spec_of(const RunOptions& options, const std::string& 
             return refuse(exit_bad_input, std::move(users).context("--private-users").error());
         spec.private_users = *users;
     }
+    if (!options.slice.empty()) {
+        auto slice = config::parse_slice(options.slice);
+        if (!slice)
+            return refuse(exit_bad_input, std::move(slice).context("--slice").error());
+        spec.slice = *slice;
+    }
     if (options.read_only)
         spec.read_only = true;
     spec.terminal = options.terminal && (options.detach || options.create);
@@ -152,7 +158,7 @@ Outcome<config::AdHoc> config_for(const RunOptions& options, const config::UnitS
         json["root"]["path"] = "rootfs"; // where it is mounted with these owners
     }
     if (::sd_booted() > 0)
-        json["linux"]["cgroupsPath"] = "machine.slice:ctr:" + spec.name;
+        json["linux"]["cgroupsPath"] = spec.slice.value_or("machine.slice") + ":ctr:" + spec.name;
     config->config_json = json.dump();
     return std::move(*config);
 }

@@ -51,6 +51,7 @@ std::string declaration_of(const config::UnitSpec& spec) {
         add(text, "network", *spec.network == config::Network::host ? "host" : "none");
     if (spec.private_users)
         add(text, "private-users", config::private_users_text(*spec.private_users));
+    add(text, "slice", spec.slice.value_or(""));
     if (spec.read_only)
         text += fmt::format("read-only = {}\n", *spec.read_only);
     if (spec.terminal)

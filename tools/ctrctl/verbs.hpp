@@ -110,7 +110,8 @@ struct LogsOptions {
 int logs(const LogsOptions& options);
 
 struct RunOptions {
-    std::string name{}, image{}, rootfs{}, bundle{}, user{}, directory{}, hostname{}, network{}, private_users{};
+    std::string name{}, image{}, rootfs{}, bundle{}, user{}, directory{}, hostname{}, network{}, private_users{},
+        slice{};
     std::vector<std::string> environment{}, entrypoint{}, command{};
     std::string restart{};
     bool terminal{false}, no_terminal{false}, read_only{false};

@@ -80,6 +80,34 @@ TEST_CASE("resources are written as they were declared", "[config]") {
                                      "\nTasksMax=64\nIOWeight=50\n"));
 }
 
+TEST_CASE("what systemd-oomd is asked for is written, and then the container ends as a whole", "[config]") {
+    const auto text = service_of("[resources]\nmanaged-oom-swap = \"kill\"\nmanaged-oom-memory-pressure = \"kill\"\n"
+                                 "managed-oom-memory-pressure-limit = \"2.5%\"\nmanaged-oom-preference = \"avoid\"\n");
+    CHECK_THAT(text,
+               Catch::Contains("\nManagedOOMSwap=kill\nManagedOOMMemoryPressure=kill\n"
+                               "ManagedOOMMemoryPressureLimit=2.5%\nManagedOOMPreference=avoid\nOOMPolicy=kill\n"));
+    CHECK_THAT(service_of("[resources]\nmanaged-oom-swap = \"auto\"\n"),
+               Catch::Contains("\nManagedOOMSwap=auto\n") && !Catch::Contains("OOMPolicy"));
+    for (const auto* bad : {"managed-oom-swap = \"yes\"", "managed-oom-memory-pressure = true",
+                            "managed-oom-memory-pressure-limit = \"101%\"", "managed-oom-preference = \"kill\""}) {
+        INFO(bad);
+        CHECK_FALSE(problems_of(declaration("[resources]\n" + std::string{bad} + "\n")).empty());
+    }
+}
+
+TEST_CASE("a container and its sockets are in the slice that is declared", "[config]") {
+    CHECK_THAT(service_of(""), !Catch::Contains("Slice="));
+    CHECK_THAT(service_of("slice = \"machine-shop.slice\"\n"), Catch::Contains("\nSlice=machine-shop.slice\n"));
+    CHECK_THAT(socket_of("slice = \"machine-shop-db\"\n[[socket]]\nlisten = 80\n"),
+               Catch::Contains("\nSlice=machine-shop-db.slice\n"));
+    CHECK_THAT(problems_of(declaration("slice = \"shop\"\n")), Catch::Contains("write \"machine-shop.slice\""));
+    for (const auto* bad : {"system.slice", "machine-.slice", "machine--x", "machine-%i", "machine-a/b",
+                            "machine.service", "machinery", "machine-a\\nb", "-machine", ""}) {
+        INFO(bad);
+        CHECK_FALSE(problems_of(declaration("slice = \"" + std::string{bad} + "\"\n")).empty());
+    }
+}
+
 TEST_CASE("no value of a declaration can add a line or a specifier to a unit", "[config]") {
     CHECK_THAT(service_of("description = \"100% %i\"\n"), Catch::Contains("\nDescription=100%% %%i\n"));
     CHECK_FALSE(problems_of(declaration("description = \"a\\nExecStartPre=/bin/x\"\n")).empty());
