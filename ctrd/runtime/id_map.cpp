@@ -68,6 +68,7 @@ Result<void> run_map_helper(const std::string& name, pid_t pid, const std::vecto
         for (const std::uint32_t number : {mapping.container_id, mapping.host_id, mapping.size})
             words.push_back(std::to_string(number));
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (std::string& word : words)
         argv.push_back(word.data());
     argv.push_back(nullptr);
