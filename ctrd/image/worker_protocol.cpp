@@ -123,6 +123,7 @@ Json to_json(const Request& request) {
             {"author", request.author},
             {"message", request.message},
             {"room", request.room ? Json(*request.room) : Json()},
+            {"layer", request.layer},
             {"uids", to_json(request.owners.uids)},
             {"gids", to_json(request.owners.gids)},
             {"config",
@@ -153,6 +154,7 @@ Result<Request> request_from(const Json& json) {
     request.room = TRY(reader.integer<std::uint64_t>("room"));
     if (request.room)
         load.options.limits.budget = std::make_shared<image::Budget>(*request.room);
+    request.layer = TRY(reader.required_integer<std::uint32_t>("layer"));
     request.owners = {TRY(mappings_from(reader, "uids")), TRY(mappings_from(reader, "gids"))};
     const auto candidates = TRY(reader.objects("candidates"));
     for (const Reader& one : candidates) {

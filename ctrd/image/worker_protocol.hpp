@@ -7,6 +7,7 @@
 //     > {"verb": "save", ...}                          with [store, output]
 //     > {"verb": "commit", ...}                        with [store, folder]
 //     > {"verb": "export"}                             with [store, folder, output]
+//     > {"verb": "verify", "base": ..., "layer": ...}  with [store, that layer]
 //     < {"layer": 0, "layers": 12, "state": "working", "digest": "sha256:...", "bytes": 1, "total": 2}
 //     < {"tags": [{"name": ..., "manifest": ..., "index": ...}]}  or  {"error": {"code": 22, "message": ..., "hint":
 //     ...}}
@@ -42,9 +43,10 @@ struct Request {
     std::vector<image::PullCandidate> candidates{}; // of pull
     std::vector<image::Tag> tags{};                 // of save
     image::ArchiveKind kind{image::ArchiveKind::oci};
-    std::optional<image::Digest> base{}; // of commit, as the next two; the rest of it is `load`
+    std::optional<image::Digest> base{}; // of commit, as the next two; the rest of it is `load`. Of verify, too
     std::string author{}, message{};
     image::Owners owners{};              // of export
+    std::uint32_t layer{0};              // of verify: which of base's, the lowest is 0
     std::optional<std::uint64_t> room{}; // bytes that the store may still take; `load` has them as a budget then
 };
 Json to_json(const Request& request);

@@ -188,6 +188,38 @@ for what in digest config; do
     check "whole again" images verify
 done
 
+# What runs is the unpacked layer: a change that no digest of a blob shows.
+layer=$(find store/layers -mindepth 2 -maxdepth 2 -type f -size +1k -printf '%h\n' | head -n 1)
+file=$(find "$layer" -maxdepth 1 -type f -size +1k | head -n 1)
+damaged() { # SENTENCE WHAT
+    check_status "$1 is found" 1 images verify
+    check_contains "and named" "'${file##*/}': $2" "$output"
+    check_contains "and what to do is said" "'ctrctl image prune'" "$output"
+    rm -f "$file" && cp -a aside "$file"
+    touch -r folder "$layer"
+    check "and is whole as it was" images verify
+}
+cp -a "$file" aside
+cp -a --no-target-directory "$layer" folder
+printf X | dd of="$file" conv=notrunc status=none && touch -r aside "$file"
+damaged "a byte of a file that has its size and time" "its content"
+chmod u+s "$file"
+damaged "a mode" "its mode"
+chown 7 "$file"
+damaged "an owner" "its owner"
+touch -d @1 "$file"
+damaged "a time" "its time"
+python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.x", b"y")' "$file"
+damaged "an attribute" "its attributes"
+rm "$file" && touch -r folder "$layer"
+damaged "a file that is gone" "it is missing"
+touch "$layer/more" && touch -r folder "$layer"
+check_status "a file too many is found" 1 images verify
+check_contains "and named, too" "'more': it is not of this layer" "$output"
+rm "$layer/more" && touch -r folder "$layer"
+check_equal "where nothing is wrong JSON is an empty list" "[]" "$(images verify --json=short)"
+check_equal "and nothing of it is left" "" "$(ls -A store/tmp)"
+
 # --- out --------------------------------------------------------------------------------------------------------------
 check "a name goes" images rm host.example/large:1
 check "and what it alone led to goes with prune" images prune

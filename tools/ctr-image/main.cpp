@@ -1,6 +1,7 @@
 // ctr-image: takes images apart for ctrctl, confined to the store (sandbox.hpp). It is started with a socket as
 // descriptor 3 and lives for one request (protocol.hpp).
 #include "ctrd/base/file.hpp"
+#include "ctrd/image/check_layer.hpp"
 #include "ctrd/image/containers_storage.hpp"
 #include "ctrd/image/pack.hpp"
 #include "ctrd/image/worker_protocol.hpp"
@@ -44,6 +45,16 @@ Result<Tags> write_tree(int folder, int output, const image::Owners& owners) {
     return Tags{};
 }
 
+Result<Tags> check_layer(const image::Store& store, const Request& request) {
+    if (!request.base)
+        return fail(bad_input("a layer is one of an image"));
+    const image::Image whole = TRY(store.load(*request.base));
+    if (request.layer >= whole.chain.size())
+        return fail(bad_input("the image has no such layer"));
+    TRY_VOID(image::check_layer(store, whole, request.layer));
+    return Tags{};
+}
+
 Result<Tags> work(const image::Store& store, Request& request, std::span<UniqueFd> given) {
     if (given.size() != (request.verb == "export" ? 2 : 1))
         return fail(bad_input("a request has a store, an input and maybe an output"));
@@ -54,6 +65,8 @@ Result<Tags> work(const image::Store& store, Request& request, std::span<UniqueF
         return commit(store, request, input.get());
     if (request.verb == "export")
         return write_tree(input.get(), given[1].get(), request.owners);
+    if (request.verb == "verify")
+        return check_layer(store, request);
     if (request.verb == "load")
         return image::load_archive(store, std::move(input), request.load);
     if (request.verb == "import") {

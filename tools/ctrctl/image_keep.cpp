@@ -1,4 +1,4 @@
-// tag, rm, prune, verify; and what all verbs of `ctrctl image` share.
+// tag, rm, prune; and what all verbs of `ctrctl image` share.
 #include "tools/ctrctl/image_progress.hpp"
 #include "tools/ctrctl/image_pull.hpp"
 #include "tools/ctrctl/image_use.hpp"
@@ -139,27 +139,6 @@ int image_prune(const ImageOptions& options) {
                             options.dry_run ? "would remove " : "removed ",
                             printable(changes.substr(0, changes.find('/'))));
     return print(text);
-}
-
-int image_verify(const ImageOptions& options) {
-    const auto store = open_store(options, true);
-    if (!store)
-        return report(store.error());
-    const auto problems = image::verify(*store);
-    if (!problems)
-        return report(exit_failure, problems.error());
-    const int code = problems->empty() ? exit_ok : exit_failure;
-    if (const Json json = json_of(options.json); json != Json::off) {
-        auto array = nlohmann::json::array();
-        for (const auto& problem : *problems)
-            array.push_back({{"what", problem.what}, {"message", problem.message}});
-        const int printed = print(json_text(array, json));
-        return code != exit_ok ? code : printed;
-    }
-    for (const auto& problem : *problems)
-        report(exit_failure,
-               bad_input("'" + printable(problem.what) + "': " + printable(problem.message), "load or pull it again"));
-    return code;
 }
 
 int image(const ImageOptions& options) {

@@ -31,7 +31,7 @@ Result<std::optional<Result<std::vector<image::Tag>>>> listen(int socket, const 
 
 /// Of what adds to the store, how much it may. Two at the same time each see what was there when they began.
 Result<std::optional<std::uint64_t>> room_for(const std::string& verb, const image::Store& store) {
-    if (verb == "save" || verb == "export")
+    if (verb == "save" || verb == "export" || verb == "verify")
         return std::optional<std::uint64_t>{};
     const auto settings = TRY(config::read_image_settings());
     if (!settings.max_size)
