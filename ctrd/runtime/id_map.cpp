@@ -111,11 +111,10 @@ Result<void> write_id_maps(pid_t pid, const std::vector<oci::IdMapping>& uids,
 
 Result<int> MappedNamespaces::find(const plan::IdMap& map) {
     for (const Entry& entry : entries_)
-        if (entry.map.uids == map.uids && entry.map.gids == map.gids &&
-            entry.map.user_namespace == map.user_namespace)
+        if (entry.map.uids == map.uids && entry.map.gids == map.gids && entry.map.user_namespace == map.user_namespace)
             return entry.fd.get();
-    entries_.push_back({map, TRY(map.user_namespace.empty() ? make_user_namespace(map)
-                                                            : open_user_namespace(map.user_namespace))});
+    entries_.push_back(
+        {map, TRY(map.user_namespace.empty() ? make_user_namespace(map) : open_user_namespace(map.user_namespace))});
     return entries_.back().fd.get();
 }
 

@@ -1,5 +1,5 @@
-// Fuzz target: config.json, from its bytes to the plan and to the cgroup's files. Besides not crashing: what is accepted
-// must keep the promises that the rest of the program relies on.
+// Fuzz target: config.json, from its bytes to the plan and to the cgroup's files. Besides not crashing: what is
+// accepted must keep the promises that the rest of the program relies on.
 #include "ctrd/oci/cgroup2.hpp"
 #include "ctrd/oci/parse.hpp"
 #include "ctrd/plan/plan.hpp"
