@@ -114,3 +114,21 @@ systemctl reset-failed ctr@late.service
 systemctl start ctr@late.service
 check_equal "once it is mounted the unit makes its config and runs it" 7 "$(wait_for 5 systemctl is-failed ctr@late.service; property ctr@late.service ExecMainStatus)"
 check_equal "as the user that the rootfs says" 77 "$(jq .process.user.uid /run/ctrd/compiled/late/config.json)"
+
+# --- what systemd 255 says of a unit with SurviveFinalKillSignal= ---------------------------------------------------
+cat > mark.py << 'PYTHON'
+import os
+os.setxattr("/sys/fs/cgroup/machine.slice/ctr@lasting.service", "user.survive_final_kill_signal", b"1")
+PYTHON
+printf 'rootfs = "/srv/tree"\ncommand = ["/bin/sleep", "inf"]\nstart = "manual"\n' > "$folder/lasting.toml"
+mkdir -p /run/systemd/system/ctr@lasting.service.d
+printf '[Service]\nExecStartPre=python3 %s/mark.py\n' "$PWD" > /run/systemd/system/ctr@lasting.service.d/mark.conf
+systemctl daemon-reload
+systemctl start ctr@lasting.service
+payload=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(property ctr@lasting.service MainPID)/cgroup")
+check_contains "the payload is below the unit's cgroup" ctr@lasting.service/ "$payload"
+check_equal "and has the mark that spares it at a soft-reboot" 1 \
+    "$(python3 -c 'import os, sys; print(os.getxattr(sys.argv[1], "user.survive_final_kill_signal").decode())' "$payload")"
+systemctl stop ctr@lasting.service
+rm -r /run/systemd/system/ctr@lasting.service.d "$folder/lasting.toml"
+systemctl daemon-reload

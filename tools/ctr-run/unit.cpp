@@ -5,6 +5,7 @@
 #include "ctrd/runtime/cgroup.hpp"
 
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,29 @@ constexpr std::chrono::milliseconds least_patience = 10s;
 bool is_connection_of(std::string_view unit, const std::string& container) {
     unit.remove_prefix(unit.rfind('/') + 1);
     return unit.starts_with("ctr-" + container + "@");
+}
+
+/// SurviveFinalKillSignal= (systemd 255): at a soft-reboot systemd looks for this mark at the very cgroup of a process,
+/// and sets it on the unit's.
+void copy_survival(const std::string& from, const std::string& to) {
+    for (const char* mark : {"user.survive_final_kill_signal", "trusted.survive_final_kill_signal"}) {
+        char value[8];
+        if (const ssize_t size = ::getxattr(from.c_str(), mark, value, sizeof value); size > 0)
+            ::setxattr(to.c_str(), mark, value, static_cast<std::size_t>(size),
+                       0); // refused: it is spared no more than before
+    }
+}
+
+Result<void> make_folder(const UnitCgroup& cgroup) {
+    const std::string folder = cgroup.payload_folder();
+    if (::mkdir(folder.c_str(), 0755) == 0)
+        return {};
+    if (errno == EEXIST) {
+        TRY_VOID(remove_payload_cgroup(cgroup));
+        if (::mkdir(folder.c_str(), 0755) == 0)
+            return {};
+    }
+    return fail(os_error(errno, "cannot make the cgroup '" + folder + "'"));
 }
 
 } // namespace
@@ -40,15 +64,9 @@ Result<UnitCgroup> unit_cgroup(const std::string& container) {
 }
 
 Result<void> make_payload_cgroup(const UnitCgroup& cgroup) {
-    const std::string folder = cgroup.payload_folder();
-    if (::mkdir(folder.c_str(), 0755) == 0)
-        return {};
-    if (errno == EEXIST) {
-        TRY_VOID(remove_payload_cgroup(cgroup));
-        if (::mkdir(folder.c_str(), 0755) == 0)
-            return {};
-    }
-    return fail(os_error(errno, "cannot make the cgroup '" + folder + "'"));
+    TRY_VOID(make_folder(cgroup));
+    copy_survival(cgroup.unit_folder(), cgroup.payload_folder());
+    return {};
 }
 
 Result<void> delegate_payload_cgroup(const UnitCgroup& cgroup, uid_t uid, gid_t gid) {
