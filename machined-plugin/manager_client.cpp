@@ -213,8 +213,10 @@ Result<std::vector<ListeningUnit>> ManagerClient::listening_units() {
     if (r < 0)
         return fail(explain(r, error, "cannot list systemd's socket units"));
     std::vector<ListeningUnit> listening;
-    for (const auto& [name, object] : units)
-        listening.push_back({name, TRY(get_addresses(bus_.get(), object))});
+    for (const auto& [name, object] : units) {
+        auto addresses = TRY(get_addresses(bus_.get(), object));
+        listening.push_back({name, std::move(addresses)});
+    }
     return listening;
 }
 

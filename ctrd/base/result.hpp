@@ -42,7 +42,7 @@ inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>{
 
 } // namespace ctrd
 
-/// The value of a Result, or return its error from the enclosing function.
+/// The value of a Result, or return its error. In an aggregate's braces only the first: GCC 12 leaks those before it.
 #define TRY(expr)                                                                                                      \
     (__extension__({                                                                                                   \
         auto try_result_ = (expr);                                                                                     \

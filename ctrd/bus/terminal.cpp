@@ -53,10 +53,11 @@ Result<Terminal::Attached> Terminal::attach() {
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return fail(os_error(errno, "cannot make a socket"));
     UniqueFd ours{ends[0]};
-    Attached attached{UniqueFd{ends[1]}, TRY(dup(master_.get()))};
+    UniqueFd theirs{ends[1]};
+    UniqueFd size = TRY(dup(master_.get()));
     set_nonblocking(ours.get());
     TRY_VOID(add(std::move(ours)));
-    return attached;
+    return Attached{std::move(theirs), std::move(size)};
 }
 
 Result<void> Terminal::add(UniqueFd socket) {

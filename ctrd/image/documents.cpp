@@ -69,7 +69,8 @@ Result<Document> parse_manifest(const Reader& reader, std::string media_type) {
     const auto config = TRY(reader.object("config"));
     if (!config)
         return fail(bad_input("the manifest has no config"));
-    Manifest manifest{.media_type = std::move(media_type), .config = TRY(parse_descriptor(*config))};
+    Descriptor of_config = TRY(parse_descriptor(*config));
+    Manifest manifest{.media_type = std::move(media_type), .config = std::move(of_config)};
     manifest.layers = TRY(parse_descriptors(reader, "layers", max_layers));
     manifest.subject = TRY(parse_subject(reader));
     manifest.artifact_type = TRY(plain_string(reader, "artifactType", 256));

@@ -132,8 +132,9 @@ Result<UniqueFd> make_state_file(bool wanted, int above) {
 }
 
 Result<HookStates> make_hook_states(const oci::Hooks& hooks, int above) {
-    return HookStates{TRY(make_state_file(!hooks.create_container.empty(), above)),
-                      TRY(make_state_file(!hooks.start_container.empty(), above))};
+    UniqueFd creating = TRY(make_state_file(!hooks.create_container.empty(), above));
+    UniqueFd created = TRY(make_state_file(!hooks.start_container.empty(), above));
+    return HookStates{std::move(creating), std::move(created)};
 }
 
 Result<void> check_console(const plan::Plan& plan, const SpawnOptions& options) {

@@ -23,7 +23,8 @@ public:
     static Result<Mounts> of(pid_t pid) {
         const std::string number = std::to_string(pid);
         UniqueFd root = TRY(open_at(AT_FDCWD, "/proc/" + number + "/root", O_PATH | O_DIRECTORY));
-        return Mounts{std::move(root), TRY(mount_table(number))};
+        auto table = TRY(mount_table(number));
+        return Mounts{std::move(root), std::move(table)};
     }
 
     /// The mount whose root `path` leads to; "" if it leads to none.
