@@ -65,13 +65,15 @@ void remove_stale(const std::vector<std::string>& names, const std::string& root
 
 } // namespace
 
+// Not BindsTo=: systemd would stop this unit for each end of the container's that its Restart= is to follow, and with
+// PropagatesStopTo= that stop takes the new start away.
 std::string machine_unit_text(const std::string& name) {
     return fmt::format(R"(# Made by ctrd-generator; changes are lost.
 # What 'machinectl enable {0}' and 'machinectl start {0}' mean is the container that ctrd runs.
 
 [Unit]
 Description=Container {0}, as machinectl names it
-BindsTo=ctr@{0}.service
+Requires=ctr@{0}.service
 After=ctr@{0}.service
 PropagatesStopTo=ctr@{0}.service
 

@@ -30,7 +30,7 @@ struct Host {
 TEST_CASE("machinectl's unit for a container starts and stops with the container's own", "[config][machines]") {
     const auto text = machine_unit_text("web");
     CHECK_THAT(text,
-               Catch::Contains("BindsTo=ctr@web.service\nAfter=ctr@web.service\nPropagatesStopTo=ctr@web.service\n"));
+               Catch::Contains("Requires=ctr@web.service\nAfter=ctr@web.service\nPropagatesStopTo=ctr@web.service\n"));
     CHECK_THAT(text, Catch::Contains("ExecStart=\nExecStart=/bin/true\n") && Catch::Contains("WatchdogSec=0\n"));
 }
 
