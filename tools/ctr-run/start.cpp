@@ -255,7 +255,15 @@ Result<void> Start::tell_ready() const {
 /// standby = "created": all is done but the last steps to the program, before which the child waits for us. That is
 /// what the unit was asked for, so it is ready; nothing else is needed for the rest, neither systemd nor ctrd.
 Result<void> Start::stand_by() {
-    TRY_VOID(manager_.send("READY=1\nSTATUS=Created; starts when somebody connects"));
+    const std::string ready = "READY=1\nSTATUS=Created; starts when somebody connects";
+    if (machine_.socket) {
+        // It is a machine already, and machined waits for an answer at that socket with all that others ask of it.
+        const int fd = machine_.socket.get();
+        TRY_VOID(manager_.send(ready + "\nFDSTORE=1\nFDNAME=" + std::string{stored_name}, {&fd, 1}));
+        [[maybe_unused]] auto handed = hand_over(name_, container_->pid(), {&fd, 1});
+    } else {
+        TRY_VOID(manager_.send(ready));
+    }
     fault_point("start-created");
     TRY_VOID(sockets_.await_connection(container_->pidfd()));
     fault_point("start-connected");
