@@ -105,7 +105,8 @@ private:
     Callers callers_{bus_.get()};
     Authority authority_{bus_.get(), callers_};
     Executions executions_{event_.get()};
-    Standby standby_{event_.get(), units_, [this](const auto& name) { return executions_.any_in(name); }};
+    Standby standby_{event_.get(), units_,
+                     [this](const auto& name) { return executions_.any_in(name) || shells_.any_in(name); }};
     Actions actions_{registry_, units_, authority_, executions_, callers_, terminals_};
     std::vector<systemd::BusSlot> objects_{};
     std::map<std::string, pid_t> registered_{}; // container -> leader that machined was told of
@@ -222,6 +223,7 @@ Result<void> Daemon::start() {
             announce_change(bus_.get(), *container, {.state = false, .unit = true, .declared = false});
     });
     executions_.on_begin([this](const auto& name) { standby_.wake(name); });
+    shells_.on_begin([this](const auto& name) { standby_.wake(name); });
     TRY_VOID(declared_.start()); // before the first look, so that nothing falls between
     registry_.read_all_declared();
     TRY_VOID(add_objects());

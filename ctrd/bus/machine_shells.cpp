@@ -212,7 +212,13 @@ Result<void> MachineShells::start_session(const std::string& container, const St
     }
     session.pidfd = *std::move(pidfd);
     session.source.reset(source);
+    if (begin_)
+        begin_(container);
     return {};
+}
+
+bool MachineShells::any_in(const std::string& container) const {
+    return std::ranges::find(sessions_, container, &Session::container) != sessions_.end();
 }
 
 int MachineShells::on_session_end(sd_event_source*, const siginfo_t*, void* userdata) noexcept {

@@ -27,6 +27,10 @@ public:
     void add(UniqueFd socket);
     /// The container has stopped. What runs in it has ended by itself.
     void remove(const std::string& container);
+    /// Told when a session begins: who stands still has to go on.
+    void on_begin(std::function<void(const std::string& container)> begin) { begin_ = std::move(begin); }
+    /// Whether a session is open in it.
+    [[nodiscard]] bool any_in(const std::string& container) const;
 
 private:
     struct Door {
@@ -67,6 +71,7 @@ private:
 
     sd_event* event_;
     Leader leader_;
+    std::function<void(const std::string& container)> begin_{};
     std::map<std::string, Door> doors_{};
     std::list<Caller> callers_{};
     std::list<Session> sessions_{};

@@ -19,7 +19,7 @@ namespace ctrd::bus {
 
 class Standby {
 public:
-    /// Whether somebody of ours is at work in the container.
+    /// Whether a command of ctrctl's or a session of machined's is at work in the container.
     using IsUsed = std::function<bool(const std::string& container)>;
     Standby(sd_event* event, systemd::Units& units, IsUsed is_used);
     ~Standby();

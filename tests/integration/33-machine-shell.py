@@ -6,7 +6,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from machines import Container, Kinds, Terminal, report, run, shell, wait_for  # noqa: E402
+from machines import HERE, Container, Kinds, Terminal, report, run, shell, wait_for  # noqa: E402
 
 BUS = "/run/dbus/system_bus_socket"
 IN_BUSYBOX = "/var/run/dbus/system_bus_socket"  # as machined spells it; there is no link to /run
@@ -173,6 +173,24 @@ def test_recovery(container):
            container.property("NFileDescriptorStore"))
 
 
+def test_standby():
+    """One that waits for a connection is a machine, too: machined, which has one thread, must not wait for it."""
+    for port, mode in enumerate(("created", "frozen"), 8093):
+        container = Container(mode, f'rootfs = "{HERE}/busybox"\ncommand = ["/bin/httpd", "-f", "-p", "80"]\nstandby = "{mode}"\n'
+                                    f'idle-timeout = "1s"\n[[socket]]\nlisten = "127.0.0.1:{port}"\nport = 80\n')
+        container.start()
+        def phase():
+            return run("busctl", "get-property", "io.ctrd1", f"/io/ctrd1/container/{mode}", "io.ctrd1.Container", "Standby").stdout
+        waits = wait_for(lambda: mode in phase(), 60)
+        said = shell(mode, "/bin/sh", "-c", "sleep 3; echo through-$((6*7))", seconds=60)
+        report(waits and "through-42" in said, f"{mode}: machinectl shell runs to its end in one that waits", phase(), said, container.log())
+        report(wait_for(lambda: mode in phase(), 60), f"{mode}: and then it waits as before", phase())
+        run("systemctl", "restart", "ctrd.service")
+        said = shell(mode, "/bin/echo", "after-restart", seconds=60)
+        report("after-restart" in said, f"{mode}: another ctrd answers as well", said)
+        container.forget()
+
+
 with Kinds(("busybox", "nginx")) as kinds:
     for each in kinds:
         each.start()
@@ -184,6 +202,7 @@ with Kinds(("busybox", "nginx")) as kinds:
     test_strangers(kinds[1])
     test_host_bus()
     test_recovery(kinds[0])
+    test_standby()
     for each in kinds:
         run("systemctl", "stop", each.unit)
     left = os.listdir("/run/ctrd/machines")
