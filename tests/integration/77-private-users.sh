@@ -32,6 +32,11 @@ check "a container of a folder has the ids that it is given" systemctl start ctr
 check_equal "and no more" "0 700000 3000" "$(ctrctl exec folder cat /proc/self/uid_map | xargs)"
 check "what it writes is root's on the disk" wait_for 60 test -e "$folder/tree/var/inside"
 check_equal "as it sees it" "0:0 0" "$(stat -c %u:%g "$folder/tree/var/inside") $(ctrctl exec folder stat -c %u /var/inside)"
+mkdir -p /srv/comes
+echo come > /srv/comes/file
+check "ctrctl bind makes a place in it" ctrctl bind --mkdir folder /srv/comes /deep/place
+check_equal "which is its root's, and shows what was bound" "0:0 come" \
+    "$(ctrctl exec folder stat -c %u:%g /deep | xargs) $(ctrctl exec folder cat /deep/place/file)"
 check_equal "a folder of the host is nobody's there, unless it is mapped" "65534:65534 7:8" "$(ctrctl exec folder stat -c %u:%g /plain /mapped | xargs)"
 check_equal "a run in the foreground has a range of its own" "0 0:0 yes" "$(ctrctl run --private-users=pick --rootfs "$folder/tree" -- /bin/sh -c \
     'echo $(id -u) $(stat -c %u:%g /bin) $(awk "{ if (\$2 >= 524288) print \"yes\" }" /proc/self/uid_map)')"

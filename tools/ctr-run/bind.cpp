@@ -10,9 +10,11 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <sstream>
 
 namespace ctrd::run {
 namespace {
@@ -53,6 +55,31 @@ Result<void> enter_host() {
     const UniqueFd host = TRY(open_at(AT_FDCWD, "/proc/1/ns/mnt", O_RDONLY));
     if (::setns(host.get(), CLONE_NEWNS) < 0)
         return fail(os_error(errno, "cannot enter the host's mount namespace"));
+    return {};
+}
+
+/// The host's number of the container's root, by its /proc/PID/uid_map or gid_map.
+Result<unsigned> root_id(pid_t leader, const char* map) {
+    const std::string path = "/proc/" + std::to_string(leader) + "/" + map;
+    std::istringstream lines{TRY(read_file(path))};
+    for (unsigned inside = 0, outside = 0, count = 0; lines >> inside >> outside >> count;)
+        if (inside == 0)
+            return outside;
+    return fail(Error{std::errc::invalid_argument, "the container has no root ('" + path + "')", ""});
+}
+
+struct Owner {
+    unsigned user{0};
+    unsigned group{0};
+};
+
+/// What is made in a container with users of its own has to be its root's: its mounts know no others.
+Result<void> make_files_as(const Owner& owner) {
+    ::setfsgid(owner.group);
+    ::setfsuid(owner.user); // says only what was before
+    if (static_cast<unsigned>(::setfsgid(static_cast<gid_t>(-1))) != owner.group ||
+        static_cast<unsigned>(::setfsuid(static_cast<uid_t>(-1))) != owner.user)
+        return fail(os_error(EPERM, "cannot make files as the container's root"));
     return {};
 }
 
@@ -97,11 +124,13 @@ Result<void> bind(const std::string& name) {
     const UniqueFd leader = TRY(open_leader(name, request.leader, request.leader_start));
     const UniqueFd root =
         TRY(open_at(AT_FDCWD, "/proc/" + std::to_string(request.leader) + "/root", O_PATH | O_DIRECTORY));
+    const Owner owner{TRY(root_id(request.leader, "uid_map")), TRY(root_id(request.leader, "gid_map"))};
     TRY_VOID(enter_host());
     const Source source = TRY(clone_source(request));
     // The kernel lets nobody mount in a namespace from outside of it.
     if (::setns(leader.get(), CLONE_NEWNS) < 0)
         return fail(os_error(errno, "cannot enter the container's mount namespace"));
+    TRY_VOID(make_files_as(owner));
     const UniqueFd target = TRY(open_target(root.get(), request, source.is_folder));
     if (runtime::attach(source.tree.get(), target.get()) < 0)
         return fail(os_error(errno, "cannot mount it on '" + request.target + "' in the container",
