@@ -61,6 +61,20 @@ Error unknown_verb(const CLI::App& app, const std::string& word) {
 
 bool is_option(std::string_view word) { return word.size() > 1 && word.starts_with('-'); }
 
+/// As with systemctl, what most verbs have may stand before the verb, too.
+std::vector<std::string> verb_first(std::vector<std::string> words) {
+    const auto verb = std::ranges::find_if_not(words, [](std::string_view word) {
+        return word == "--json" || word.starts_with("--json=") || word == "--no-ask-password";
+    });
+    if (verb == words.end())
+        return words;
+    auto end = verb + 1;
+    if (*verb == "image" && end != words.end() && !is_option(*end))
+        ++end;
+    std::rotate(words.begin(), verb, end);
+    return words;
+}
+
 std::string in_our_style(std::string text) {
     if (text.size() > 1 && std::isupper(static_cast<unsigned char>(text[0])) &&
         !std::isupper(static_cast<unsigned char>(text[1])))
@@ -497,6 +511,8 @@ Outcome<Command> Parser::parse(std::vector<std::string> words) {
 
 } // namespace
 
-Outcome<Command> parse_command_line(std::vector<std::string> words) { return Parser{}.parse(std::move(words)); }
+Outcome<Command> parse_command_line(std::vector<std::string> words) {
+    return Parser{}.parse(verb_first(std::move(words)));
+}
 
 } // namespace ctrd::ctl

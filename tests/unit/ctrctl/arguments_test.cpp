@@ -123,6 +123,14 @@ TEST_CASE("--json takes its value only with an equals sign", "[arguments]") {
     CHECK(json_of(parsed<ListOptions>({"list", "--json=short"}).json) == Json::brief);
     CHECK(json_of(parsed<ListOptions>({"list"}).json) == Json::off);
     refused({"list", "--json=long"});
+    CHECK(json_of(parsed<ListOptions>({"--json=short", "list"}).json) == Json::brief);
+    const auto before = parsed<StatusOptions>({"--json", "status", "web"});
+    CHECK(json_of(before.json) == Json::pretty);
+    CHECK(before.names == Words{"web"});
+    CHECK(parsed<ExecOptions>({"--no-ask-password", "exec", "web", "ls", "--json"}).command == Words{"ls", "--json"});
+    CHECK(parsed<ImageOptions>({"--json", "image", "list"}).verb == "list");
+    refused({"--json"});
+    refused({"--json", "start", "web"});
 }
 
 TEST_CASE("help is an answer, for the program and for each verb", "[arguments]") {
