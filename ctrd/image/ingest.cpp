@@ -1,6 +1,7 @@
 #include "ctrd/image/ingest.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/image/early_flush.hpp"
 #include "ctrd/image/hasher.hpp"
 #include "ctrd/image/json.hpp"
 #include "ctrd/image/settle.hpp"
@@ -18,6 +19,8 @@ namespace ctrd::image {
 namespace {
 
 constexpr unsigned at_a_time = 2;
+constexpr std::uint64_t told_after = 1U << 20;
+constexpr std::uint64_t flushed_after = 8U << 20; // of a layer as it comes
 
 /// One image on its way.
 class Ingest {
@@ -31,6 +34,8 @@ public:
     Result<void> run() {
         TRY_VOID(check_budget());
         {
+            EarlyFlush flush{workspace_.folder()};
+            early_flush_ = &flush;
             std::vector<std::jthread> threads;
             for (unsigned i = 0; i < std::min<std::size_t>(at_a_time, layers_.size()); ++i)
                 threads.emplace_back([this] { work(); });
@@ -190,13 +195,19 @@ private:
         if (!diff_ids_.empty())
             job.diff_id = diff_ids_[i];
         std::uint64_t told = 0;
-        job.progress = [this, i, &told](std::uint64_t bytes) {
-            if (bytes - told < (1U << 20))
-                return;
-            told = bytes;
-            tell(i, Progress::State::working, bytes);
+        std::uint64_t flushed = 0;
+        job.progress = [this, i, &told, &flushed](std::uint64_t bytes) {
+            if (bytes - told >= told_after) {
+                told = bytes;
+                tell(i, Progress::State::working, bytes);
+            }
+            if (bytes - flushed >= flushed_after) {
+                flushed = bytes;
+                early_flush_->begin();
+            }
         };
         results_[i] = TRY(unpack_layer(job));
+        early_flush_->begin();
         trees_made_[i] = has_layer(i) ? 0 : 1;
         return {};
     }
@@ -224,6 +235,7 @@ private:
     std::vector<LayerSource> layers_;
     std::vector<Digest> diff_ids_, chain_;
     const IngestOptions& options_;
+    EarlyFlush* early_flush_{nullptr}; // while layers come
     std::vector<std::optional<LayerResult>> results_;
     std::vector<char> trees_made_ = std::vector<char>(layers_.size());
     std::vector<char> blobs_made_ = std::vector<char>(layers_.size());
