@@ -18,7 +18,7 @@
 namespace ctrd::image {
 namespace {
 
-constexpr std::size_t largest_list = 64U << 20;
+constexpr std::size_t largest_list = 16U << 20; // 10,000 layers; what a parser makes of it is many times that
 constexpr std::size_t most_layers = 256;
 constexpr std::size_t shortest_id = 6;
 constexpr const char* with_podman = "'podman save --format oci-archive NAME | ctrctl image load -' takes it, too";
@@ -198,10 +198,13 @@ Result<std::optional<Found>> find(const std::vector<StoredImage>& images, const 
         if (wanted.size() >= shortest_id && is_id(wanted) && image.id.starts_with(wanted))
             ids.push_back({image, {}});
     }
+    const auto called = [](const Found& one) {
+        return "'" + printable(one.name.empty() ? one.image.id : one.name) + "'";
+    };
     for (const auto* found : {&exact, &ends, &ids}) {
         if (found->size() > 1)
-            return fail(bad_input("'" + printable(wanted) + "' is not the only one: '" + printable(found->at(0).name) +
-                                      "', '" + printable(found->at(1).name) + "'",
+            return fail(bad_input("'" + printable(wanted) + "' is not the only one: " + called(found->at(0)) + ", " +
+                                      called(found->at(1)),
                                   "write more of it"));
         if (found->size() == 1)
             return std::optional{found->front()};
@@ -225,6 +228,10 @@ Result<Tag> take(const Store& store, Storage& storage, const Found& found, const
     if (manifest == nullptr)
         return fail(bad_input("'" + printable(name) + "' is a list of images there", "take one of them by its name"));
     const std::string config_text = TRY(storage.document(found.image, manifest->config.digest.text()));
+    // It is what all else is held against, and the layers' digests in it would let a changed one through.
+    if (digest_of(config_text, manifest->config.digest.algorithm()) != manifest->config.digest)
+        return fail(bad_input("the image's config is not '" + manifest->config.digest.text() + "'",
+                              "the storage was changed or is damaged: have Podman pull the image anew"));
     const Config config = TRY(parse_config(config_text).context("the image's config"));
     const auto layers = TRY(storage.layers_below(found.image.layer, config.diff_ids.size()));
     const Workspace workspace = TRY(Workspace::make(store));

@@ -109,6 +109,11 @@ mkfifo overlay/overlay/"$layer"/diff/random
 refused "a pipe in a file's place" "is not a file any more"
 rm overlay/overlay/"$layer"/diff/random
 cp -a kept overlay/overlay/"$layer"/diff/random
+config=$(grep -l '"A=b"' overlay/overlay-images/"$id"/=*)
+cp -a "$config" kept.config
+sed -i 's/"A=b"/"A=c"/' "$config"
+refused "a config that was changed there is noticed" "the image's config is not"
+cp -a kept.config "$config"
 check "and as it was, it comes" pull host.example/team/web:1
 check "the built one, too" pull built:2
 mv overlay/overlay-layers/"$layer".tar-split.gz kept.gz
