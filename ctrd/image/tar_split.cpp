@@ -17,7 +17,7 @@ namespace ctrd::image {
 namespace {
 
 constexpr std::size_t longest_line = 16U << 20;
-constexpr std::size_t chunk = 256U << 10;
+constexpr std::size_t chunk = 64U << 10;
 
 class Rebuilder {
 public:
