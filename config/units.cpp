@@ -50,8 +50,8 @@ std::string resource_lines(const ResourceSpec& resources) {
     for (const auto& key : resource_table())
         if (const auto& value = resources.*key.value) // a '%' here is a percentage: these settings know no specifiers
             text += fmt::format("{}={}\n", key.property, *value);
-    // oomd looks at the innermost cgroups, and would kill a part of the container, which systemd took for an end of
-    // the container's own. With this the kernel and oomd take it as a whole.
+    // The kernel and oomd take the container as a whole. ctr-run sees it, too, and gives the payload's cgroup what oomd
+    // needs there.
     if (asks_oomd(resources))
         text += "OOMPolicy=kill\n";
     return text;

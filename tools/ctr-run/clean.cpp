@@ -103,6 +103,7 @@ Result<void> clean(const std::string& name) {
         print_warning(name, files.error());
     fault_point("clean-files-removed");
     const UnitCgroup cgroup = TRY(unit_cgroup(name));
+    tell_oomd_kill(cgroup); // late: systemd may end us when it sees it, and removes what is left of the cgroup itself
     TRY_VOID(remove_payload_cgroup(cgroup));
     fault_point("clean-done");
     return removed;

@@ -194,7 +194,9 @@ Result<void> start_connection(const std::string& name, const Notifier& manager) 
 Result<void> clean_connection(const std::string& name) {
     if (auto released = release_image(run_key(name)); !released)
         print_warning(name, released.error());
-    return remove_payload_cgroup(TRY(unit_cgroup(name)));
+    const UnitCgroup cgroup = TRY(unit_cgroup(name));
+    tell_oomd_kill(cgroup);
+    return remove_payload_cgroup(cgroup);
 }
 
 } // namespace ctrd::run

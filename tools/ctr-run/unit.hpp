@@ -29,6 +29,10 @@ Result<void> make_payload_cgroup(const UnitCgroup& cgroup);
 /// own.
 Result<void> delegate_payload_cgroup(const UnitCgroup& cgroup, uid_t uid, gid_t gid);
 
+/// systemd-oomd marks the cgroup that it has killed, the payload's, and systemd looks for that mark (which becomes the
+/// unit's Result=oom-kill) at the unit's. The payload may have forged it: it is about that container's own end.
+void tell_oomd_kill(const UnitCgroup& cgroup);
+
 /// Kills what is in it and removes it with all that was made below. No error where it is gone already.
 Result<void> remove_payload_cgroup(const UnitCgroup& cgroup);
 
