@@ -131,3 +131,6 @@ check_contains "an image that Podman has from compressed layers" gzip "$(cat ove
 check "comes from its storage" ctrctl image pull --store fourth "containers-storage:[$work/overlay]built:2"
 check_equal "with the same layers" "$(ctrctl image inspect --store store localhost/built:2 | jq -c '[.layers[].chainId]')" \
     "$(ctrctl image inspect --store fourth localhost/built:2 | jq -c '[.layers[].chainId]')"
+sed -i 's/"created":"20/"created":"19/' overlay/overlay-images/"$(pod image inspect localhost/built:2 | jq -r '.[0].Id')"/=*
+check_status "but not where its config was changed there" 1 ctrctl image pull --store fifth "containers-storage:[$work/overlay]built:2"
+check_contains "which the message says" "the image's config is not" "$output"

@@ -116,7 +116,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         tar += part;
         return tar.size() < enough ? Result<void>{} : fail(bad_input("enough"));
     });
-    fuzz::promise(tar.find(tree.secret()) == std::string::npos, "no link leads out of the tree");
+    fuzz::promise(tar.find(tree.secret().substr(0, 20)) == std::string::npos, "no link leads out of the tree");
     const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
     fuzz::promise(raw || tar.size() <= text.size() + lines * longest_file,
                   "what comes out was in the list or the tree");
