@@ -44,25 +44,6 @@ std::string line_and_column(std::string_view text, std::size_t byte) {
     return "line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
-Result<Json> parse_json(std::string_view text) {
-    if (text.size() > max_config_size)
-        return fail(bad_input("the document is larger than " + std::to_string(max_config_size) + " bytes"));
-    TRY_VOID(check_depth(text));
-    try {
-        return Json::parse(text);
-    } catch (const Json::parse_error& error) {
-        const std::string_view what = error.what();
-        const auto colon = what.find("- "); // "[json.exception...] parse error at ...: syntax error while ... - why"
-        return fail(bad_input(line_and_column(text, error.byte) + ": not JSON: " +
-                              std::string{colon == std::string_view::npos ? what : what.substr(colon + 2)}));
-    } catch (const Json::out_of_range& error) { // 1e999: its place is not told, the number is
-        const std::string_view what = error.what();
-        const auto quote = what.find('\'');
-        return fail(bad_input("a number is too large: " +
-                              std::string{quote == std::string_view::npos ? what : what.substr(quote)}));
-    }
-}
-
 Result<void> check_version(const std::string& version) {
     // Minor versions only add: what this runtime does not know of them it either ignores as the spec wants or refuses.
     if (version == "1" || version.starts_with("1."))
@@ -102,8 +83,28 @@ Result<void> read_names(const Reader& top, Spec& spec) {
 
 } // namespace
 
-Result<Spec> parse(std::string_view text) {
-    const Json document = TRY(parse_json(text));
+Result<Json> read_document(std::string_view text) {
+    if (text.size() > max_config_size)
+        return fail(bad_input("the document is larger than " + std::to_string(max_config_size) + " bytes"));
+    TRY_VOID(check_depth(text));
+    try {
+        return Json::parse(text);
+    } catch (const Json::parse_error& error) {
+        const std::string_view what = error.what();
+        const auto colon = what.find("- "); // "[json.exception...] parse error at ...: syntax error while ... - why"
+        return fail(bad_input(line_and_column(text, error.byte) + ": not JSON: " +
+                              std::string{colon == std::string_view::npos ? what : what.substr(colon + 2)}));
+    } catch (const Json::out_of_range& error) { // 1e999: its place is not told, the number is
+        const std::string_view what = error.what();
+        const auto quote = what.find('\'');
+        return fail(bad_input("a number is too large: " +
+                              std::string{quote == std::string_view::npos ? what : what.substr(quote)}));
+    }
+}
+
+Result<Spec> parse(std::string_view text) { return parse_document(TRY(read_document(text))); }
+
+Result<Spec> parse_document(const Json& document) {
     const Reader top = TRY(Reader::root(document));
     Spec spec;
     spec.version = TRY(top.required_string("ociVersion"));
@@ -125,12 +126,12 @@ Result<Spec> parse(std::string_view text) {
 }
 
 Result<Resources> parse_resources(std::string_view text, std::string_view version) {
-    const Json document = TRY(parse_json(text));
+    const Json document = TRY(read_document(text));
     return read_resources(TRY(Reader::root(document)), version);
 }
 
 Result<Process> parse_process(std::string_view text) {
-    const Json document = TRY(parse_json(text));
+    const Json document = TRY(read_document(text));
     return read_process(TRY(Reader::root(document)));
 }
 

@@ -23,12 +23,16 @@ Result<std::string> read_config(const std::string& path, const std::string& name
     return text;
 }
 
-/// The value of the top-level key "ctrd"; the rest of the document is only passed over.
-json own_part(const std::string& text) {
+/// With the top-level key "ctrd" alone; the rest of the document is only passed over.
+Result<json> read_own_part(const std::string& text) {
     const auto keep = [](int depth, json::parse_event_t event, json& parsed) {
         return depth != 1 || event != json::parse_event_t::key || parsed == "ctrd";
     };
-    return json::parse(text, keep).at("ctrd");
+    try {
+        return json::parse(text, keep);
+    } catch (const json::exception& error) {
+        return fail(bad_input(error.what()));
+    }
 }
 
 Deliver delivery_of(const std::string& word) {
@@ -73,11 +77,10 @@ DeclaredImage to_image(const json& value) {
     return image;
 }
 
-Result<Declared> parse_declaration(const std::string& text, const std::string& name) {
+Result<Declared> to_declared(const json& own, const std::string& name) {
     Declared declared;
     std::string stop_signal;
     try {
-        const json own = own_part(text);
         declared.name = own.at("name").get<std::string>();
         stop_signal = own.at("stop_signal").get<std::string>();
         declared.ready_timeout = std::chrono::milliseconds{own.at("ready_timeout_ms").get<std::uint32_t>()};
@@ -109,11 +112,15 @@ Result<Declared> load(const std::string& name, bool whole) {
     const std::string folder = std::string{compiled_folder} + "/" + name;
     const std::string path = folder + "/config.json";
     const std::string text = TRY(read_config(path, name));
-    Declared declared = TRY(parse_declaration(text, name).context("'" + path + "'"));
+    const json document = TRY((whole ? oci::read_document(text) : read_own_part(text)).context("'" + path + "'"));
+    const auto own = document.find("ctrd");
+    if (own == document.end())
+        return fail(bad_input("'" + path + "' has no key 'ctrd'"));
+    Declared declared = TRY(to_declared(*own, name).context("'" + path + "'"));
     declared.folder = folder;
     declared.stamp = std::hash<std::string>{}(text);
     if (whole)
-        declared.spec = TRY(oci::parse(text).context("'" + path + "'"));
+        declared.spec = TRY(oci::parse_document(document).context("'" + path + "'"));
     return declared;
 }
 
