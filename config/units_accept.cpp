@@ -13,8 +13,7 @@ namespace {
 /// What units/ctr@.service says of all others, and why, is there.
 constexpr std::string_view service_lines =
     "Type=notify\nNotifyAccess=all\nSlice=machine.slice\nDelegate=yes\nKillMode=mixed\nSuccessExitStatus=SIGKILL\n"
-    "OOMPolicy=stop\nIgnoreSIGPIPE=no\nKeyringMode=private\nUMask=0022\nTasksMax=16384\nDevicePolicy=closed\n"
-    "DeviceAllow=char-pts rw\n";
+    "OOMPolicy=stop\nIgnoreSIGPIPE=no\nKeyringMode=private\nUMask=0022\nTasksMax=16384\nDevicePolicy=closed\n";
 
 std::string stdio_lines(const UnitSpec& spec) {
     const bool on_stdio = spec.sockets.front().deliver == Deliver::stdio;
