@@ -6,7 +6,6 @@
 
 #include "ctrd/activation/record.hpp"
 #include "ctrd/activation/refuse.hpp"
-#include "ctrd/activation/starts.hpp"
 #include "ctrd/activation/traffic.hpp"
 #include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
@@ -17,6 +16,7 @@
 #include "ctrd/runtime/container.hpp"
 #include "tools/ctr-run/events.hpp"
 #include "tools/ctr-run/exec_stop.hpp"
+#include "tools/ctr-run/fall_back.hpp"
 #include "tools/ctr-run/handover.hpp"
 #include "tools/ctr-run/host_files.hpp"
 #include "tools/ctr-run/image.hpp"
@@ -73,8 +73,6 @@ private:
     [[nodiscard]] bool waits() const { return sockets_.any_adopted() || sockets_.any_proxied() || host_files_.ready; }
     void finish_binds(BindPhase& binds);
     Result<void> await_ports(const Deadline& deadline);
-    [[nodiscard]] Result<std::vector<std::string>> fall_backs() const;
-    void note_fall_back() const;
 
     const std::string& name_;
     const Notifier& manager_;
@@ -131,7 +129,7 @@ Result<void> Start::prepare() {
         return fail(bad_input("it has a container for each connection (accept = true), and none of its own to start",
                               "connect to it; 'systemctl list-units \"ctr-" + name_ + "@*\"' lists those that run"));
     watch_.lap("read its configuration");
-    const auto proxied = TRY(fall_backs());
+    const auto proxied = TRY(known_fall_backs(name_, declared_));
     sockets_ = TRY(Sockets::match(declared_.sockets, std::move(handed), proxied));
     socket_cgroup_ = TRY(sockets_.make_safe("ctr@" + name_ + ".socket"));
     count_connections();
@@ -355,7 +353,7 @@ Result<void> Start::await_ports(const Deadline& deadline) {
     fault_point("start-ready-told");
     complete();
     fault_point("start-completed");
-    note_fall_back();
+    keep_fall_backs(name_, declared_, sockets_.fallen_back());
     if (notify_fd_)
         finish_binds(binds);
     fault_point("start-handed-over");
@@ -366,48 +364,6 @@ Result<void> Start::await_ports(const Deadline& deadline) {
 Result<Proxy> Start::start_proxy(std::span<const Route> routes) const {
     return Proxy::start(name_, {container_->pid(), container_->pidfd(), cgroup_->payload_folder()}, routes,
                         declared_.ready_timeout);
-}
-
-/// Of the sockets with deliver = "auto", those that are proxied from the beginning: known from the last start of this
-/// very configuration, or because a profile with a listener of its own leaves no room for ours.
-Result<std::vector<std::string>> Start::fall_backs() const {
-    std::vector<std::string> names;
-    const auto& process = declared_.spec.seccomp;
-    const bool no_room = process && oci::notifies(*process);
-    const auto starts = activation::read_starts(name_);
-    for (const DeclaredSocket& socket : declared_.sockets) {
-        if (no_room && socket.deliver == Deliver::adopt)
-            return fail(Error{std::errc::not_supported,
-                              "socket '" + socket.name +
-                                  "' can't be adopted: the seccomp profile has a listener of its own, and the kernel "
-                                  "has room for one",
-                              "deliver = \"proxy\", or a profile without SCMP_ACT_NOTIFY"});
-        if (socket.deliver != Deliver::automatic)
-            continue;
-        const bool known = starts && starts->fallen_back_config == declared_.stamp &&
-                           std::ranges::find(starts->fallen_back, socket.name) != starts->fallen_back.end();
-        if (no_room || known)
-            names.push_back(socket.name);
-    }
-    return names;
-}
-
-void Start::note_fall_back() const {
-    auto names = sockets_.fallen_back();
-    auto starts = activation::read_starts(name_);
-    if (!starts || (starts->fallen_back == names && (names.empty() || starts->fallen_back_config == declared_.stamp)))
-        return;
-    const bool no_room = declared_.spec.seccomp && oci::notifies(*declared_.spec.seccomp);
-    for (const std::string& name : names)
-        print_warning(name_, Error{std::errc::not_supported,
-                                   "socket '" + name + "' is proxied, since it can't be adopted: " +
-                                       (no_room ? "the seccomp profile has a listener of its own"
-                                                : "the program listens on it, and no bind was seen"),
-                                   "deliver = \"proxy\" says that it shall be so"});
-    starts->fallen_back = std::move(names);
-    starts->fallen_back_config = declared_.stamp;
-    if (auto written = activation::write_starts(name_, *starts); !written)
-        print_warning(name_, written.error());
 }
 
 } // namespace
