@@ -58,6 +58,16 @@ check_equal "the first connection is answered" content "$(get 8080)"
 check_contains "a second apply has nothing to do" "nothing to do" "$(ctrctl apply)"
 check_equal "apply NAME says so of that one" "web: unchanged" "$(ctrctl apply web)"
 
+# --- UDP alone
+declare_loop udp '[[socket]]' 'listen = "127.0.0.1:8087"' 'type = "datagram"' 'port = 53'
+check_equal "a container with a UDP socket alone listens, too" "udp: created, listening on 127.0.0.1:8087 (UDP)" "$(ctrctl apply)"
+check_equal "and does not run before somebody writes" "1 inactive" "$(ss -Hlun 'sport = :8087' | wc -l) $(systemctl show --value -p ActiveState ctr@udp.service)"
+check_contains "with it, too, a second apply has nothing to do" "nothing to do" "$(ctrctl apply)"
+sed -i 's/8087/8088/' $folder/udp.toml
+check_equal "it moves to another port" "udp: changed, listening on 127.0.0.1:8088 (UDP), used from its next start on 0 1" "$(ctrctl apply) $(ss -Hlun 'sport = :8087' | wc -l) $(ss -Hlun 'sport = :8088' | wc -l)"
+rm $folder/udp.toml
+check_equal "and goes with its declaration" "udp: removed, stopped 0" "$(ctrctl apply) $(ss -Hlun 'sport = :8088' | wc -l)"
+
 # --- changed ---------------------------------------------------------------------------------------------------------
 before=$(pid_of web)
 loop=$(pid_of loop)

@@ -143,22 +143,27 @@ std::uint64_t config_time(const std::string& name) {
            static_cast<std::uint64_t>(st.st_mtim.tv_nsec) / 1000;
 }
 
-/// Whether somebody listens on every declared port.
-bool listens_everywhere(const std::vector<std::string>& listens, const std::vector<Listener>& listeners) {
-    return std::ranges::all_of(listens, [&](const std::string& listen) {
-        const auto address = parse_listen(listen);
+std::string listen_words(const config::SocketSpec& socket) {
+    if (!socket.datagram)
+        return socket.listen;
+    return socket.listen + (parse_listen(socket.listen) ? " (UDP)" : " (datagrams)");
+}
+
+/// Whether somebody listens on every declared port of TCP.
+bool listens_everywhere(const config::UnitSpec& spec, const std::vector<Listener>& listeners) {
+    return std::ranges::all_of(spec.sockets, [&](const config::SocketSpec& socket) {
+        const auto address = tcp_address(socket);
         return !address || std::ranges::any_of(listeners, [&](const Listener& l) { return overlap(l.at, *address); });
     });
 }
 
-Result<void> look_at_units(ManagerClient& manager, Situation& situation, const std::vector<Listener>& listeners) {
+Result<void> look_at_units(ManagerClient& manager, Situation& situation) {
     const auto service = TRY(manager.state(service_unit(situation.name)));
     situation.service_up = service.up();
     situation.service_failed = service.failed();
     situation.service_outdated = service.up() && service.since != 0 && service.since < config_time(situation.name);
     for (const auto& socket : socket_units(situation.name)) // one that was of the other kind is to give way
         situation.socket_up = situation.socket_up || TRY(manager.state(socket)).up();
-    situation.socket_broken = situation.socket_up && !listens_everywhere(situation.listens, listeners);
     return {};
 }
 
@@ -173,24 +178,25 @@ Result<std::vector<Situation>> look_at_all(ManagerClient& manager, const std::ve
                                            const std::vector<std::string>& removed, const ApplyOptions& options) {
     const auto listeners = all_listeners();
     std::vector<Situation> situations;
-    for (const auto& name : removed)
+    for (const auto& name : removed) {
         situations.push_back({.name = name, .declared = false});
+        TRY_VOID(look_at_units(manager, situations.back()));
+    }
     for (const auto& one : all) {
         Situation situation{
             .name = one.spec.name, .changes = config::compare(one.compiled), .start = start_of(one.spec)};
         for (const auto& socket : one.spec.sockets)
-            if (!socket.datagram)
-                situation.listens.push_back(socket.listen);
+            situation.listens.push_back(listen_words(socket));
         for (const auto& trigger : one.spec.triggers)
             situation.triggers.push_back(describe(trigger));
         situation.accepts = accepts(one.spec);
         situation.new_at_boot = is_new_at_boot(one.compiled);
         situation.named = contains(options.names, situation.name);
         situation.image = describe_image(one.compiled.image_note);
+        TRY_VOID(look_at_units(manager, situation));
+        situation.socket_broken = situation.socket_up && !listens_everywhere(one.spec, listeners);
         situations.push_back(std::move(situation));
     }
-    for (auto& situation : situations)
-        TRY_VOID(look_at_units(manager, situation, listeners));
     return situations;
 }
 
