@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -158,6 +159,8 @@ Outcome<void> copy_out(Client& client, const Side& from, const std::string& targ
         return refuse(exit_internal, tar.error());
     pipe->read = UniqueFd{};
     auto copied = client.copy_from(from.container, from.path, pipe->write.get());
+    if (!copied)
+        ::kill(*tar, SIGKILL); // it would only complain of a stream that does not end as it should
     pipe->write = UniqueFd{};
     const auto ended = tar_ended(wait_exit(*tar));
     if (!copied || !ended)
