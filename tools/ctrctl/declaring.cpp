@@ -97,7 +97,7 @@ Result<void> check_ours(const std::string& name) {
     if (!file)
         return fail(Error{std::errc::no_such_file_or_directory, "no file declares a container '" + name + "'", ""});
     if (*file != file_of(name))
-        return fail(bad_input("container '" + name + "' is declared for good, by '" + *file + "'",
+        return fail(bad_input("it is declared for good, by '" + *file + "'",
                               "change that file's name or remove it, then run 'ctrctl apply'"));
     return {};
 }
