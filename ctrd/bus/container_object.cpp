@@ -75,6 +75,8 @@ int append_property(sd_bus_message* reply, std::string_view property, const Cont
         return sd_bus_message_append(reply, "i", unit.main_code);
     if (property == "MainStatus")
         return sd_bus_message_append(reply, "i", unit.main_status);
+    if (property == "Result")
+        return sd_bus_message_append(reply, "s", unit.result.c_str());
     if (property == "Starts")
         return append_starts(reply, container.name);
     if (property == "Connections")
@@ -119,6 +121,7 @@ const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Sockets", "a(sssu)", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("MainStatus", "i", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("MainCode", "i", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("Result", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("Starts", "(tt(ttt)a(ts))", get_property, 0, 0),
     SD_BUS_PROPERTY("Connections", "(uu)", get_property, 0, 0),
     SD_BUS_METHOD("Start", "", "", on<&Actions::start>, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -204,7 +207,7 @@ void announce_change(sd_bus* bus, const Container& container, Change change) {
     int r = 0;
     if (change.unit)
         r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "State", "Leader", "CGroup", "Since",
-                                           "MainStatus", "MainCode", "Standby", "ImageDigest", nullptr);
+                                           "MainStatus", "MainCode", "Result", "Standby", "ImageDigest", nullptr);
     if (r >= 0 && change.declared)
         r = sd_bus_emit_properties_changed(bus, path.c_str(), interface, "Source", "Image", "ImageDigest", "Sockets",
                                            nullptr);

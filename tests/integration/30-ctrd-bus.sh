@@ -99,7 +99,7 @@ check "in ctr-run's words or with the exit status" says_why "$output"
 check_equal "the container has failed" failed "$(property missing State)"
 check "a payload that ends at once started all the same" call StartContainer s fails
 check "it has failed then" wait_for 5 sh -c '[ "$(busctl get-property io.ctrd1 /io/ctrd1/container/fails io.ctrd1.Container State)" = "s \"failed\"" ]'
-check_equal "with the payload's own exit code (CLD_EXITED)" "1 7" "$(property fails MainCode) $(property fails MainStatus)"
+check_equal "with the payload's own exit code (CLD_EXITED), and systemd's word for it" "1 7 exit-code" "$(property fails MainCode) $(property fails MainStatus) $(property fails Result)"
 check_status "an unknown container is an error" 1 call StartContainer s nosuch
 check_contains "its message says how to declare it" "there is no container 'nosuch'" "$output"
 check_status "what is no name is an error" 1 call StopContainer s ../etc

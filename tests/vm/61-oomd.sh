@@ -39,6 +39,7 @@ check_equal "oomd finds the payload, and takes it as a whole" "1 1" \
     "$(value ctr@calm.service memory.oom.group) $(value ctr@calm.service/payload memory.oom.group)"
 check "oomd ends the one that presses" wait_for 120 sh -c '[ "$(systemctl show --value -p ActiveState ctr@pressing.service)" = failed ]'
 check_equal "systemd knows that it was that" oom-kill "$(property pressing Result)"
+check_contains "and says so" "last run: killed by SIGKILL, for lack of memory" "$(ctrctl status pressing)"
 journalctl --sync
 check_contains "oomd tells the journal why" "ctr@pressing.service/payload due to memory pressure" \
     "$(journalctl --no-pager -o cat -u systemd-oomd.service)"

@@ -139,6 +139,8 @@ int read_property(sd_bus_message* reply, std::string_view key, Details& details)
         return sd_bus_message_read(reply, "v", "i", &details.main_code);
     if (key == "MainStatus")
         return sd_bus_message_read(reply, "v", "i", &details.main_status);
+    if (key == "Result")
+        return read_string(reply, details.result);
     if (key == "Sockets")
         return read_sockets(reply, details.sockets);
     if (key == "Standby")

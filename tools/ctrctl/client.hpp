@@ -68,6 +68,7 @@ struct Details {
     std::uint32_t queued{0};   // who has connected and was not accepted yet
     std::int32_t main_code{0}; // CLD_*; 0: nothing ended yet
     std::int32_t main_status{0};
+    std::string result{}; // systemd's word for how the last run ended: "success", "signal", "oom-kill", ...
     std::vector<Instance> instances{}; // of instances.hpp
 };
 

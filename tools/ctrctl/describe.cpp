@@ -78,11 +78,13 @@ Style style_of_state(std::string_view state) {
     return state == "stopped" ? Style::faint : Style::busy;
 }
 
-std::string describe_end(std::int32_t main_code, std::int32_t main_status) {
+std::string describe_end(std::int32_t main_code, std::int32_t main_status, std::string_view result) {
+    const std::string_view why = result == "oom-kill" ? ", for lack of memory" : "";
     if (main_code == CLD_EXITED)
-        return fmt::format("exited with {}", main_status);
+        return fmt::format("exited with {}{}", main_status, why);
     if (main_code == CLD_KILLED || main_code == CLD_DUMPED)
-        return fmt::format("killed by {}{}", signal_name(main_status), main_code == CLD_DUMPED ? ", core dumped" : "");
+        return fmt::format("killed by {}{}{}", signal_name(main_status), main_code == CLD_DUMPED ? ", core dumped" : "",
+                           why);
     return {};
 }
 
@@ -146,7 +148,7 @@ std::string status_text(const Details& details, std::uint64_t now, const Look& l
     for (const auto& failed : details.starts.failures)
         text += line("failed", local_time(failed.when) + ": " + failed.reason);
     if (details.leader == 0)
-        text += line("last run", describe_end(details.main_code, details.main_status));
+        text += line("last run", describe_end(details.main_code, details.main_status, details.result));
     return text;
 }
 
@@ -175,6 +177,7 @@ nlohmann::json status_json(const Details& details) {
         json["exit_code"] = details.main_status;
     else if (details.main_code == CLD_KILLED || details.main_code == CLD_DUMPED)
         json["exit_signal"] = signal_name(details.main_status);
+    json["result"] = details.result;
     return json;
 }
 

@@ -34,6 +34,7 @@ Properties properties_of(const Details& details) {
             {"Since", std::to_string(details.since)},
             {"MainCode", std::to_string(details.main_code)},
             {"MainStatus", std::to_string(details.main_status)},
+            {"Result", details.result},
             {"Sockets", sockets}};
 }
 

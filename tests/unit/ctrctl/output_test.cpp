@@ -104,6 +104,7 @@ TEST_CASE("status says how the last run ended, but not while another one goes on
     CHECK(status_text(details, 0, {}).find("last run") == std::string::npos);
     CHECK(describe_end(CLD_KILLED, SIGKILL) == "killed by SIGKILL");
     CHECK(describe_end(CLD_DUMPED, SIGSEGV) == "killed by SIGSEGV, core dumped");
+    CHECK(describe_end(CLD_KILLED, SIGKILL, "oom-kill") == "killed by SIGKILL, for lack of memory");
     CHECK(describe_end(0, 0).empty());
 }
 
