@@ -9,7 +9,8 @@
 namespace ctrd::ctl {
 
 Style style_of_state(std::string_view state);
-/// "exited with 7", "killed by SIGKILL, for lack of memory", or empty if no process of it has ended. `result`: systemd's.
+/// "exited with 7", "killed by SIGKILL, for lack of memory", or empty if no process of it has ended. `result`:
+/// systemd's.
 std::string describe_end(std::int32_t main_code, std::int32_t main_status, std::string_view result = {});
 /// "3min 5s", "2h 10min", "4 days".
 std::string describe_age(std::uint64_t microseconds);
