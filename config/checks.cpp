@@ -423,6 +423,12 @@ void check_init(const UnitSpec& spec, Findings& found) {
                   "leave it out, or write systemd = false if the command is no systemd");
 }
 
+void check_link_journal(const UnitSpec& spec, Findings& found) {
+    if (spec.link_journal != LinkJournal::no && !runs_systemd(spec))
+        found.add("link-journal", "'link-journal' is about the journal of a systemd, and none runs in this container",
+                  "leave it out: what any other program prints is in the host's journal already ('ctrctl logs')");
+}
+
 void check_seccomp(const UnitSpec& spec, Findings& found) {
     if (!spec.seccomp || *spec.seccomp == "default" || *spec.seccomp == "unconfined")
         return;
@@ -451,6 +457,7 @@ constexpr std::array checks{
     Check{"standby", check_standby},
     Check{"seccomp", check_seccomp},
     Check{"init", check_init},
+    Check{"journal", check_link_journal},
 };
 
 } // namespace

@@ -93,6 +93,10 @@ private:
         if (spec_.restart != "no")
             add("restart", "'restart' means nothing with 'accept': a connection can't be made again from here",
                 "leave it out");
+        if (spec_.link_journal != LinkJournal::no)
+            add("link-journal",
+                "'link-journal' means nothing with 'accept': several containers can't write to one journal",
+                "leave it out");
         if (spec_.image && spec_.forgets == Volatile::no && !spec_.read_only.value_or(false))
             add("image", "the containers of several connections can't all write to the same layers",
                 "write volatile = \"overlay\" (each its own, in memory), \"state\", or read-only = true");

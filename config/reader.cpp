@@ -19,6 +19,7 @@ constexpr std::array<std::string_view, 3> start_words{"boot", "connection", "man
 constexpr std::array<std::string_view, 3> standby_words{"stopped", "created", "frozen"};
 constexpr std::array<std::string_view, 2> idle_stop_words{"lossless", "graceful"};
 constexpr std::array<std::string_view, 3> volatile_words{"no", "overlay", "state"};
+constexpr std::array<std::string_view, 3> link_journal_words{"no", "host", "try-host"};
 constexpr std::array<std::string_view, 2> network_words{"none", "host"};
 constexpr std::array<std::string_view, 2> mount_words{"bind", "tmpfs"};
 constexpr std::array<std::string_view, 6> restart_words{"no",          "on-success", "on-failure",
@@ -43,7 +44,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 39> keys;
+    static const std::array<Key, 40> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -89,6 +90,7 @@ private:
     void machine_shell(const Member& m) { spec_.machine_shell = in_.boolean(m); }
     void notify(const Member& m) { spec_.notify = in_.boolean(m); }
     void credentials(const Member& m);
+    void link_journal(const Member& m);
     void terminal(const Member& m) { set_plain(spec_.terminal, in_.boolean(m)); }
     void init(const Member& m) { set_plain(spec_.init, in_.boolean(m)); }
     void stop_timeout(const Member& m) { set_plain(spec_.stop_timeout_us, duration(m)); }
@@ -130,7 +132,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 39> SpecReader::keys{{
+const std::array<SpecReader::Key, 40> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -170,6 +172,7 @@ const std::array<SpecReader::Key, 39> SpecReader::keys{{
     {"notify", &SpecReader::notify},
     {"credentials", &SpecReader::credentials},
     {"machine-shell", &SpecReader::machine_shell},
+    {"link-journal", &SpecReader::link_journal},
 }};
 
 void SpecReader::unknown(std::string_view table, const Member& member, std::span<const std::string_view> known) {
@@ -205,6 +208,16 @@ void SpecReader::private_users(const Member& m) {
     const auto text = in_.scalar(m);
     if (const auto users = text ? in_.take(m, parse_private_users(*text)) : std::nullopt)
         spec_.private_users = *users;
+}
+
+/// systemd-nspawn knows some more.
+void SpecReader::link_journal(const Member& m) {
+    if (const std::string& text = m.value.string; m.value.kind == Value::Kind::string && text.ends_with("guest"))
+        return in_.complain(m.value.at, fmt::format("'link-journal' can't be '{}'", text),
+                            "a link of the host's into the container leads where the container wants it to; write "
+                            "\"host\", or read it with 'journalctl -M NAME'");
+    if (const auto index = in_.choice(m, link_journal_words))
+        spec_.link_journal = static_cast<LinkJournal>(*index);
 }
 
 void SpecReader::environment(const Member& m) {

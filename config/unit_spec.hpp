@@ -24,6 +24,9 @@ enum class IdleStop { lossless, graceful };
 /// What is forgotten of what the container writes, as systemd-nspawn's --volatile= has it: nothing, all of it, or all
 /// of it where it may write at all, which is in /var.
 enum class Volatile { no, overlay, state };
+/// Where the journal of a systemd in the container is kept, as systemd-nspawn's --link-journal= has it: in the
+/// container, or on the host; `try_host`: on the host if that can be.
+enum class LinkJournal { no, host, try_host };
 
 /// Which ids of the host a container's own are, as systemd-nspawn's --private-users= has it: those from 0 to count - 1
 /// are those from `first` on, or of a range that is picked at its first start.
@@ -104,6 +107,7 @@ struct UnitSpec {
     std::optional<bool> machine_shell{};
     std::optional<bool> notify{};                     // see awaits_word()
     std::map<std::string, std::string> credentials{}; // absolute paths of files of the host, by the credentials' names
+    LinkJournal link_journal{LinkJournal::no};        // with a systemd in the container only
     bool terminal{false}; // the program's first three descriptors are a terminal, which others attach to
     bool init{false};     // ctr-init is PID 1, the payload its child
     Standby standby{Standby::stopped};

@@ -91,6 +91,8 @@ Result<Declared> to_declared(const json& own, const std::string& name) {
         declared.notify = own.value("notify", false);
         declared.init = own.value("init", false);
         declared.machine_shell = own.value("machine_shell", false);
+        if (const auto link = own.value("link_journal", std::string{}); !link.empty())
+            declared.link_journal = link == "host" ? LinkJournal::host : LinkJournal::try_host;
         for (const json& socket : own.at("sockets"))
             declared.sockets.push_back(to_socket(socket));
         declared.sends_stop_signal = own.value("sends_stop_signal", false);

@@ -13,6 +13,9 @@ namespace ctrd::run {
 /// `automatic`: adopt, and proxy where that turns out not to work.
 enum class Deliver { adopt, pass, proxy, automatic, stdio };
 
+/// Whether the journal of a systemd in the container is kept on the host; `try_host`: if that can be.
+enum class LinkJournal { no, host, try_host };
+
 struct DeclaredSocket {
     std::string name{};
     std::string listen{}; // as the TOML file has it: "0.0.0.0:8080", "[::]:8080", "8080", "/run/x.sock"
@@ -49,6 +52,7 @@ struct Declared {
     bool sends_stop_signal{false}; // systemd was told another one: `stop` sends it
     std::optional<DeclaredImage> image{};
     bool private_users{false}; // a user namespace; without mappings in `spec` they are still to be picked
+    LinkJournal link_journal{LinkJournal::no};
     bool machine_shell{false}; // machined's calls for a shell are answered by ctrd, not by a systemd in the container
 };
 

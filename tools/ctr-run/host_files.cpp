@@ -83,7 +83,8 @@ Result<void> make_folder(const std::string& path) {
 
 } // namespace
 
-Result<HostFiles> make_host_files(const std::string& name, oci::Spec& spec, bool systemd, bool awaits_ready) {
+Result<HostFiles> make_host_files(const std::string& name, oci::Spec& spec, bool systemd, bool awaits_ready,
+                                  const std::string& machine_id) {
     const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
     HostFiles files;
     if (!spec.process || (!systemd && !awaits_ready && credentials == nullptr))
@@ -93,8 +94,12 @@ Result<HostFiles> make_host_files(const std::string& name, oci::Spec& spec, bool
     TRY_VOID(write_file(path + "/container-manager", "ctrd\n", 0444));
     TRY_VOID(write_file(path + "/os-release", os_release(), 0444));
     // A systemd that finds no /etc/machine-id takes this: the unit's invocation, by which machined knows it, too.
-    if (const char* id = std::getenv("INVOCATION_ID"); id != nullptr) {
-        TRY_VOID(write_file(path + "/container-uuid", id + std::string{"\n"}, 0444));
+    const char* invocation = std::getenv("INVOCATION_ID");
+    if (const std::string id = !machine_id.empty()     ? machine_id
+                               : invocation != nullptr ? invocation
+                                                       : "";
+        !id.empty()) {
+        TRY_VOID(write_file(path + "/container-uuid", id + "\n", 0444));
         if (systemd)
             set_variable(spec, "container_uuid", id);
     }

@@ -20,8 +20,10 @@ struct HostFiles {
 };
 
 /// For a systemd, for `awaits_ready`, or where this process was given credentials ($CREDENTIALS_DIRECTORY); else
-/// nothing. What the payload has to know of it is added to the environment of `spec`.
-Result<HostFiles> make_host_files(const std::string& name, oci::Spec& spec, bool systemd, bool awaits_ready);
+/// nothing. What the payload has to know of it is added to the environment of `spec`. `machine_id`: which it is to take
+/// where it has none; empty: the unit's invocation.
+Result<HostFiles> make_host_files(const std::string& name, oci::Spec& spec, bool systemd, bool awaits_ready,
+                                  const std::string& machine_id = {});
 
 /// No error where there is none.
 Result<void> remove_host_files(const std::string& name);

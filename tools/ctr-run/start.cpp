@@ -21,6 +21,7 @@
 #include "tools/ctr-run/host_files.hpp"
 #include "tools/ctr-run/image.hpp"
 #include "tools/ctr-run/init_program.hpp"
+#include "tools/ctr-run/journal_link.hpp"
 #include "tools/ctr-run/machine_files.hpp"
 #include "tools/ctr-run/ready.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
@@ -137,7 +138,8 @@ Result<void> Start::prepare() {
     watch_.lap("guard its sockets");
     plan::HostFacts host = TRY(rootfs_facts(declared_));
     machine_ = TRY(make_machine_files(name_, declared_.spec, declared_.machine_shell));
-    host_files_ = TRY(make_host_files(name_, declared_.spec, declared_.systemd, declared_.notify));
+    const std::string machine_id = TRY(link_journal(declared_, host));
+    host_files_ = TRY(make_host_files(name_, declared_.spec, declared_.systemd, declared_.notify, machine_id));
     if (host_files_.offer) // below what the machine's own are mounted on
         machine_.offers.insert(machine_.offers.begin(), *host_files_.offer);
     fault_point("start-machine-files-made");
