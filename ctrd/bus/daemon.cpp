@@ -29,6 +29,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <utility>
 
 namespace ctrd::bus {
 namespace {
@@ -73,6 +74,9 @@ private:
     void register_machine(const Container& container);
     void on_machine(const systemd::Machine& machine, const Result<void>& registered);
     void look_at_standby(const std::string& name);
+    Result<void> await_stop();
+    void prepare_end();
+    static int on_stop(sd_event_source* source, const signalfd_siginfo* signal, void* userdata) noexcept;
     static int on_settled(sd_event_source* source, std::uint64_t time, void* userdata) noexcept;
 
     EventLoop event_;
@@ -114,6 +118,7 @@ private:
     Result<void> failure_{};
     bool announcing_{false}; // from the moment when the first picture is complete
     bool machined_missed_{false};
+    bool ending_{false};
 };
 
 /// What systemd hands over: the hand-over socket, and the seccomp listeners that an earlier ctrd had stored.
@@ -207,6 +212,7 @@ void Daemon::watch_registry() {
 }
 
 Result<void> Daemon::start() {
+    TRY_VOID(await_stop());
     TRY_VOID(take_descriptors());
     fault_point("ctrd-descriptors-taken");
     recover_binds();
@@ -219,7 +225,7 @@ Result<void> Daemon::start() {
     watch_registry();
     registry_.ask_phase([this](const auto& name) { return standby_.phase_of(name); });
     standby_.on_phase([this](const auto& name) {
-        if (const Container* container = registry_.find(name))
+        if (const Container* container = announcing_ ? registry_.find(name) : nullptr)
             announce_change(bus_.get(), *container, {.state = false, .unit = true, .declared = false});
     });
     executions_.on_begin([this](const auto& name) { standby_.wake(name); });
@@ -356,12 +362,33 @@ Result<void> Daemon::run() {
         failure_ =
             fail(r < 0 ? os_error(-r, "the event loop failed")
                        : Error{std::errc::connection_reset, "lost the system bus", "it is started again by systemd"});
-    sd_notify(0, "STOPPING=1");
-    standby_.wake_all();
+    announcing_ = false; // nobody hears it any more: who leaves the loop closes the bus
+    prepare_end();
     return std::move(failure_);
 }
 
-/// SIGCHLD is waited for by sd-event; the other two end the loop.
+void Daemon::prepare_end() {
+    if (std::exchange(ending_, true))
+        return;
+    sd_notify(0, "STOPPING=1");
+    standby_.wake_all();
+}
+
+/// While the bus is still there.
+int Daemon::on_stop(sd_event_source*, const signalfd_siginfo*, void* userdata) noexcept {
+    auto& daemon = *static_cast<Daemon*>(userdata);
+    daemon.prepare_end();
+    return sd_event_exit(daemon.event_.get(), 0);
+}
+
+Result<void> Daemon::await_stop() {
+    for (const int signal : {SIGTERM, SIGINT})
+        if (const int r = sd_event_add_signal(event_.get(), nullptr, signal, on_stop, this); r < 0)
+            return fail(os_error(-r, "cannot wait for signals"));
+    return {};
+}
+
+/// SIGCHLD is waited for by sd-event, the other two by the daemon.
 Result<EventLoop> make_event_loop() {
     sigset_t set;
     ::sigemptyset(&set);
@@ -370,11 +397,8 @@ Result<EventLoop> make_event_loop() {
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
     sd_event* raw = nullptr;
-    int r = sd_event_default(&raw);
+    const int r = sd_event_default(&raw);
     EventLoop event{raw};
-    for (const int signal : {SIGTERM, SIGINT})
-        if (r >= 0)
-            r = sd_event_add_signal(raw, nullptr, signal, nullptr, nullptr);
     if (r < 0)
         return fail(os_error(-r, "cannot make an event loop"));
     return event;
