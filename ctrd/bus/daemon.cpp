@@ -20,6 +20,7 @@
 #include "ctrd/bus/scopes.hpp"
 #include "ctrd/bus/standby.hpp"
 #include "ctrd/bus/terminals.hpp"
+#include "ctrd/bus/wake.hpp"
 #include "machined-plugin/machines.hpp"
 
 #include <systemd/sd-daemon.h>
@@ -378,6 +379,8 @@ void Daemon::prepare_end() {
 int Daemon::on_stop(sd_event_source*, const signalfd_siginfo*, void* userdata) noexcept {
     auto& daemon = *static_cast<Daemon*>(userdata);
     daemon.prepare_end();
+    if (daemon.shells_.any_open())
+        leave_wake(daemon.bus_.get());
     return sd_event_exit(daemon.event_.get(), 0);
 }
 

@@ -31,6 +31,8 @@ public:
     void on_begin(std::function<void(const std::string& container)> begin) { begin_ = std::move(begin); }
     /// Whether a session is open in it.
     [[nodiscard]] bool any_in(const std::string& container) const;
+    /// Whether machined can ask anywhere.
+    [[nodiscard]] bool any_open() const { return !doors_.empty(); }
 
 private:
     struct Door {

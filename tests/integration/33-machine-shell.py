@@ -173,6 +173,34 @@ def test_recovery(container):
            container.property("NFileDescriptorStore"))
 
 
+def active(unit):
+    return run("systemctl", "is-active", unit).stdout.strip()
+
+
+def test_stopped(container):
+    """machined has one thread: who makes it wait makes everybody wait."""
+    run("systemctl", "stop", "ctrd.service")
+    report(active("ctrd.service") == "inactive" and active("ctrd-wake.service") == "active", "a ctrd that is stopped leaves somebody at the sockets",
+           active("ctrd.service"), active("ctrd-wake.service"))
+    said = shell(container.name, "/bin/echo", "woken", seconds=60)
+    report("woken" in said and active("ctrd.service") == "active" and active("ctrd-wake.service") == "inactive",
+           "machinectl shell starts it again, and gets its shell", said, active("ctrd.service"), active("ctrd-wake.service"))
+    run("systemctl", "restart", "ctrd.service")
+    report(active("ctrd.service") == "active" and active("ctrd-wake.service") == "inactive", "a restart leaves nobody there")
+    run("systemctl", "mask", "--runtime", "ctrd.service")
+    run("systemctl", "stop", "ctrd.service")
+    said = Terminal("machinectl", "--quiet", "shell", container.name, "/bin/echo", "refused")
+    status = said.wait(60)
+    report(status not in (0, None) and "refused" not in said.text, "one that can't be started makes it fail, and nobody wait", status, said.text)
+    listed = run("machinectl", "list", "--no-legend")
+    report(listed.returncode == 0 and container.name in listed.stdout, "machined goes on", listed)
+    run("systemctl", "unmask", "--runtime", "ctrd.service")
+    run("systemctl", "reset-failed", "ctrd.service", "ctrd-handover.socket")
+    run("systemctl", "start", "ctrd-handover.socket")
+    said = shell(container.name, "/bin/echo", "again", seconds=60)
+    report("again" in said, "when it can be started again, it is", said)
+
+
 def test_standby():
     """One that waits for a connection is a machine, too: machined, which has one thread, must not wait for it."""
     for port, mode in enumerate(("created", "frozen"), 8093):
@@ -189,6 +217,8 @@ def test_standby():
         said = shell(mode, "/bin/echo", "after-restart", seconds=60)
         report("after-restart" in said, f"{mode}: another ctrd answers as well", said)
         container.forget()
+    said = run("journalctl", "--no-pager", "-o", "cat", "-u", "ctrd.service").stdout
+    report("cannot announce" not in said, "a ctrd that ends wakes who stands still while the bus still hears of it", said)
 
 
 with Kinds(("busybox", "nginx")) as kinds:
@@ -202,6 +232,7 @@ with Kinds(("busybox", "nginx")) as kinds:
     test_strangers(kinds[1])
     test_host_bus()
     test_recovery(kinds[0])
+    test_stopped(kinds[0])
     test_standby()
     for each in kinds:
         run("systemctl", "stop", each.unit)
