@@ -28,7 +28,9 @@ struct RunRecord {
     std::uint64_t leader_start{0}; // ctrd::start_time of the leader: the pid alone may be another's by now
     std::string cgroup{};          // of the payload, below the cgroup mount: "/machine.slice/ctr@web.service/payload"
     std::vector<RecordedSocket> sockets{};
-    std::string phase{"running"};   // or "created": all but its program, which waits for the first connection
+    /// Or "created": all but its program, which waits for the first connection; "stopped": the same, which is not to
+    /// wait any more.
+    std::string phase{"running"};
     std::uint64_t socket_cgroup{0}; // the id of that in which the IP sockets were made; 0: there are none
     std::uint64_t terminal{0};      // st_dev of the terminal's master, which is its devpts' own; 0: it has no terminal
 };

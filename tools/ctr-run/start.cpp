@@ -103,6 +103,12 @@ Start::~Start() {
             print_warning(name_, removed.error());
 }
 
+/// While it waited for a connection: `ctrctl stop`, or a shutdown.
+bool was_told_to_end(const std::string& name) {
+    const auto record = activation::read_record(name);
+    return record && record->phase == "stopped";
+}
+
 /// `clean`, which comes after us in any case, finds the listeners by the record, and removes it.
 void Start::account_for(const Error& error) {
     if (auto added = keep_failure(name_, error); !added)
@@ -373,6 +379,8 @@ Result<Proxy> Start::start_proxy(std::span<const Route> routes) const {
 Result<void> start(const std::string& name, const Notifier& manager) {
     Start one{name, manager};
     auto done = one.run();
+    if (!done && was_told_to_end(name))
+        return {};
     // Before the clean-up in the destructor: systemd may kill us as soon as it knows that the payload is gone.
     if (!done) {
         print_error(name, done.error());

@@ -114,8 +114,11 @@ Result<void> stop(const std::string& name) {
         return is_gone(thawed.error()) ? Result<void>{} : thawed;
     fault_point("stop-thawed");
     // What waits for its first connection is ours: there is no program yet that could hear anything.
-    if (const auto record = activation::read_record(name); record && record->phase == "created")
+    if (auto record = activation::read_record(name); record && record->phase == "created") {
+        record->phase = "stopped"; // its start, which still waits beside it, has not failed
+        TRY_VOID(activation::write_record(*record));
         return runtime::kill_cgroup(cgroup.payload_folder());
+    }
     const StopSignal signal = stop_signal(name);
     const auto heard = hears(*pid, signal.number);
     if (!heard)
