@@ -14,8 +14,15 @@ constexpr const char* interface = "io.ctrd1.Manager";
 
 Actions& actions_of(void* userdata) { return *static_cast<Actions*>(userdata); }
 
-int append_row(sd_bus_message* reply, const Container& container) {
-    return sd_bus_message_append(reply, "(sssuso)", container.name.c_str(), state_of(container.unit),
+/// Of one that waits for a connection what it waits as: its unit runs, and it does not.
+std::string listed_state(const Registry& registry, const Container& container) {
+    const std::string_view state = state_of(container.unit);
+    const std::string phase = state == "running" ? registry.phase_of(container.name) : std::string{};
+    return phase.empty() ? std::string{state} : phase;
+}
+
+int append_row(sd_bus_message* reply, const Registry& registry, const Container& container) {
+    return sd_bus_message_append(reply, "(sssuso)", container.name.c_str(), listed_state(registry, container).c_str(),
                                  container.declared ? container.declared->source.c_str() : "",
                                  static_cast<std::uint32_t>(leader_of(container.unit)),
                                  systemd::unit_of(container.name).c_str(), container_path(container.name).c_str());
@@ -25,7 +32,7 @@ int append_rows(sd_bus_message* reply, const Registry& registry) {
     int r = sd_bus_message_open_container(reply, 'a', "(sssuso)");
     for (const auto& [name, container] : registry.containers())
         if (r >= 0)
-            r = append_row(reply, container);
+            r = append_row(reply, registry, container);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

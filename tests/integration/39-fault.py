@@ -81,7 +81,7 @@ def listed():
     """What ctrd says, and what systemd says."""
     text = subprocess.run(["ctrctl", "list", "--json=short"], capture_output=True, text=True).stdout
     try:
-        said = {one["name"]: one["state"] for one in json.loads(text)}
+        said = {one["name"]: one["state"].replace("created", "running") for one in json.loads(text)}  # that is not systemd's to know
     except ValueError:
         return text, None
     words = {"active": "running", "inactive": "stopped", "failed": "failed", "activating": "starting", "deactivating": "stopping"}

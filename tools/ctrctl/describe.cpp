@@ -75,7 +75,7 @@ Style style_of_state(std::string_view state) {
         return Style::good;
     if (state == "failed")
         return Style::bad;
-    return state == "stopped" ? Style::faint : Style::busy;
+    return state == "stopped" || state == "created" || state == "frozen" ? Style::faint : Style::busy;
 }
 
 std::string describe_end(std::int32_t main_code, std::int32_t main_status, std::string_view result) {
