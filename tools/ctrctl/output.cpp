@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <clocale>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -69,6 +70,26 @@ std::string shortened(std::string_view text, std::size_t width, bool utf8) {
 
 constexpr std::size_t gap = 2;
 constexpr std::size_t least_column = 8;
+constexpr std::size_t fewest_columns = 2;
+
+std::size_t row_of(const std::vector<std::size_t>& widths, std::size_t most) {
+    std::size_t total = gap * (widths.size() - 1);
+    for (const std::size_t width : widths)
+        total += std::min(width, most);
+    return total;
+}
+
+/// The last columns, which say least, are left out where no row could be read; then the widest give way.
+void fit(std::vector<std::size_t>& widths, std::size_t columns) {
+    while (widths.size() > fewest_columns && row_of(widths, least_column) > columns)
+        widths.pop_back();
+    for (std::size_t total = row_of(widths, SIZE_MAX); total > columns; --total) {
+        const auto widest = std::ranges::max_element(widths);
+        if (*widest <= least_column)
+            break;
+        --*widest;
+    }
+}
 
 } // namespace
 
@@ -131,22 +152,14 @@ std::string Table::render(const Look& look) const {
     for (const auto& row : rows_)
         for (std::size_t i = 0; i < row.size(); ++i)
             widths[i] = std::max(widths[i], columns_of(row[i].text));
-    std::size_t total = gap * (widths.size() - 1);
-    for (const std::size_t width : widths)
-        total += width;
-    while (look.width > 0 && total > look.width) {
-        const auto widest = std::ranges::max_element(widths);
-        if (*widest <= least_column)
-            break;
-        --*widest;
-        --total;
-    }
+    if (look.width > 0)
+        fit(widths, look.width);
     std::string text;
     for (const auto& row : rows_) {
-        for (std::size_t i = 0; i < row.size(); ++i) {
+        for (std::size_t i = 0; i < std::min(row.size(), widths.size()); ++i) {
             const std::string cell = shortened(row[i].text, widths[i], look.utf8);
             text += styled(cell, row[i].style, look);
-            if (i + 1 < row.size())
+            if (i + 1 < widths.size())
                 text.append(widths[i] + gap - columns_of(cell), ' ');
         }
         text += '\n';

@@ -40,7 +40,8 @@ struct Cell {
     Style style{Style::plain};
 };
 
-/// A table with a title line; the widest column gives way until a row fits the terminal.
+/// A table with a title line; the widest column gives way until a row fits the terminal. Where that is too narrow
+/// for all of them, the last ones are left out.
 class Table {
 public:
     explicit Table(std::vector<std::string> titles);

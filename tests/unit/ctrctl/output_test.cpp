@@ -41,6 +41,23 @@ TEST_CASE("shortening counts characters and never cuts one in two", "[ctrctl]") 
     CHECK(table.render({.utf8 = true, .width = 12}) == "N  SOURCE\nx  /srv/\u00e4\u00f6\u00fc\u2026\n");
 }
 
+TEST_CASE("a table that no terminal of this width could show leaves its last columns out", "[ctrctl]") {
+    Table table{{"NAME", "CPU", "MEMORY", "LIMIT", "TASKS", "READ", "WRITTEN", "CPU-PSI", "MEM-PSI", "IO-PSI"}};
+    table.add(
+        {{"a-long-name"}, {"12.5%"}, {"512.0M"}, {"1.0G"}, {"12"}, {"1.5M/s"}, {"1.5M/s"}, {"0.1"}, {"0.1"}, {"0.1"}});
+    for (const unsigned width : {20U, 40U, 60U, 80U, 100U}) {
+        const std::string text = table.render({.utf8 = true, .width = width});
+        for (std::size_t begin = 0; begin < text.size();) {
+            const auto end = text.find('\n', begin);
+            CHECK(columns_of(text.substr(begin, end - begin)) <= width);
+            begin = end + 1;
+        }
+    }
+    CHECK(table.render({.utf8 = true, .width = 40}) == "NAME         CPU    MEMORY  LIMIT  TASKS\n"
+                                                       "a-long-name  12.5%  512.0M  1.0G   12\n");
+    CHECK(table.render({}).find("IO-PSI") != std::string::npos);
+}
+
 TEST_CASE("colour does not count as width", "[ctrctl]") {
     Table table{{"NAME", "STATE"}};
     table.add({{"web", Style::good}, {"up"}});
