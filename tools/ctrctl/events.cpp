@@ -1,4 +1,5 @@
 // events: what happened to containers. The journal has it, with cursors to go on from, and journalctl reads it.
+#include "tools/ctrctl/client.hpp"
 #include "tools/ctrctl/journal_reader.hpp"
 #include "tools/ctrctl/outcome.hpp"
 #include "tools/ctrctl/output.hpp"
@@ -30,11 +31,34 @@ std::vector<std::string> arguments_of(const EventsOptions& options) {
     return arguments;
 }
 
+/// Whether the journal has anything of it.
+bool has_events(const std::string& name) {
+    auto arguments = journal_arguments({.lines = "1"});
+    arguments.insert(arguments.end(), {"--quiet", "--no-pager", "--output=cat", "_UID=0", "CTRD_NAME=" + name});
+    for (const char* id : event_id::all)
+        arguments.push_back(std::string{"MESSAGE_ID="} + id);
+    return any_in_journal(std::move(arguments));
+}
+
+/// A wrong name is an error and not an empty list; one that was removed has had its events.
+Outcome<void> check_known(const std::string& name) {
+    auto client = Client::connect(false);
+    if (!client)
+        return {}; // the journal can be read without ctrd
+    auto found = client->on_container("GetContainer", name);
+    if (found || found.error().exit != exit_no_container || has_events(name))
+        return {};
+    return std::unexpected{std::move(found).error()};
+}
+
 } // namespace
 
 int events(const EventsOptions& options) {
     if (auto good = check_names(options.names); !good)
         return report(good.error());
+    for (const auto& name : options.names)
+        if (auto exists = check_known(name); !exists)
+            return report(exists.error());
     return read_journal(arguments_of(options));
 }
 
