@@ -379,7 +379,7 @@ void Daemon::prepare_end() {
 int Daemon::on_stop(sd_event_source*, const signalfd_siginfo*, void* userdata) noexcept {
     auto& daemon = *static_cast<Daemon*>(userdata);
     daemon.prepare_end();
-    if (daemon.shells_.any_open())
+    if (!daemon.announcing_ || daemon.shells_.any_open()) // before the first picture nobody knows
         leave_wake(daemon.bus_.get());
     return sd_event_exit(daemon.event_.get(), 0);
 }
