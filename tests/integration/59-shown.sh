@@ -49,6 +49,14 @@ systemctl stop ctr@created.socket ctr@created.service
 systemctl daemon-reload
 check "and of one that was" wait_for 60 sh -c 'ctrctl events created | grep -q "not declared any more"'
 
+# --- what is switched off ---------------------------------------------------------------------------------------------
+systemctl stop ctr@frozen.socket ctr@frozen.service
+systemctl mask --runtime ctr@frozen.service
+check_status "one that is masked does not start" 1 ctrctl start frozen
+check_contains "and the hint says what lets it" "systemctl unmask ctr@frozen.service" "$output"
+systemctl unmask --runtime ctr@frozen.service
+check "then it does" ctrctl start frozen
+
 # --- narrow terminals -------------------------------------------------------------------------------------------------
 on_terminal() { # COLUMNS COMMAND...
     local columns=$1

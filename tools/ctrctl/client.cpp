@@ -250,6 +250,8 @@ Failure Client::explain(const sd_bus_error& error, const std::string& doing, con
                                         "'ctrctl logs -f " + name + "' shows what it writes, 'ctrctl exec " + name +
                                             " COMMAND' runs something in it; terminal = true in its file gives it "
                                             "a terminal at its next start")};
+    if (kind == "io.ctrd1.Error.StartFailed" && text.ends_with("is masked."))
+        return {exit_failure, bad_input(text, "'systemctl unmask ctr@" + name + ".service' lets it be started again")};
     if (kind == "io.ctrd1.Error.StartFailed")
         return {exit_failure, bad_input(text, "'ctrctl logs " + name + "' shows why")};
     if (was_undelivered(kind))
