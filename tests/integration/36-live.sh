@@ -127,6 +127,27 @@ rm -f 1
 ctrctl cp web:/tmp/1 .
 check_equal "a setuid bit stays in the container" 755 "$(stat -c %a 1)"
 
+# odd names, holes and modes
+mkdir -p odd/sticky odd/closed && chmod 1777 odd/sticky && chmod 000 odd/closed
+printf 'line' > odd/$'new\nline'
+printf 'escape' > odd/$'esc\x1b[31m'
+printf 'bytes' > odd/$'bad\xff'
+touch -- odd/--dash
+truncate -s 8M odd/hole && printf 'x' | dd of=odd/hole bs=1 seek=4000000 conv=notrunc 2> /dev/null
+install -m 6755 /bin/true odd/setuid
+check "a folder with odd names is copied in" ctrctl cp odd web:/tmp
+files() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
+check_equal "all of them arrive" "$(files odd)" "$(files /srv/tree/tmp/odd)"
+check_equal "a folder's sticky bit does, a program's setuid bit does not" "1777 0 755" \
+    "$(stat -c %a /srv/tree/tmp/odd/sticky /srv/tree/tmp/odd/closed /srv/tree/tmp/odd/setuid | xargs)"
+check_equal "a hole is as large as it was" 8388608 "$(stat -c %s /srv/tree/tmp/odd/hole)"
+check "and takes no place" test "$(du -k /srv/tree/tmp/odd/hole | cut -f 1)" -lt 1000
+check "it is copied out" ctrctl cp web:/tmp/odd odd-back
+check_equal "as it went in" "$(files odd) 1777 755" "$(files odd-back) $(stat -c %a odd-back/sticky odd-back/setuid | xargs)"
+mkdir odd/more && mkfifo odd/more/pipe
+check_status "a FIFO is refused by its name" 2 ctrctl cp odd web:/tmp
+check_contains "and not read" "'/tmp/odd/more/pipe', which is no file, folder or link" "$output"
+
 # what a hostile tree does
 echo host > /tmp/host-file
 ln -s /tmp/host-file /srv/tree/tmp/trap

@@ -99,14 +99,15 @@ Result<void> make_folder(int root, const std::string& path, mode_t mode) {
     return err == EEXIST && there ? Result<void>{} : fail(os_error(err, "'" + path + "' in the container"));
 }
 
-Result<void> copy_data(archive* stream, int file) {
+/// With its holes, also at its end.
+Result<void> copy_data(archive* stream, int file, la_int64_t whole) {
     const void* data = nullptr;
     std::size_t size = 0;
     la_int64_t offset = 0;
     for (;;) {
         const int r = ::archive_read_data_block(stream, &data, &size, &offset);
         if (r == ARCHIVE_EOF)
-            return {};
+            return ::ftruncate(file, whole) == 0 ? Result<void>{} : fail(os_error(errno, "cannot write"));
         if (r < ARCHIVE_WARN)
             return fail(archive_failure(stream, "cannot read the stream"));
         if (::lseek(file, offset, SEEK_SET) < 0)
@@ -125,9 +126,10 @@ Result<void> receive_entry(int root, const std::string& folder, archive* stream,
                               "make it with 'tar --hard-dereference'"));
     switch (::archive_entry_filetype(entry)) {
     case AE_IFREG:
-        return replace_file(root, path, mode, [stream](int file) { return copy_data(stream, file); });
+        return replace_file(root, path, mode,
+                            [&](int file) { return copy_data(stream, file, ::archive_entry_size(entry)); });
     case AE_IFDIR:
-        return make_folder(root, path, mode);
+        return make_folder(root, path, ::archive_entry_perm(entry) & 01777U); // /tmp is nothing without its sticky bit
     case AE_IFLNK:
         return make_link(root, path, ::archive_entry_symlink(entry));
     default:

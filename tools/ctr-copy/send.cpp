@@ -64,7 +64,7 @@ Result<void> Sender::header(const std::string& shown, const struct stat& st, con
     const std::unique_ptr<archive_entry, FreeArchive> entry{::archive_entry_new()};
     ::archive_entry_set_pathname(entry.get(), shown.c_str());
     ::archive_entry_set_filetype(entry.get(), st.st_mode & S_IFMT);
-    ::archive_entry_set_perm(entry.get(), st.st_mode & 0777U);
+    ::archive_entry_set_perm(entry.get(), st.st_mode & (S_ISDIR(st.st_mode) ? 01777U : 0777U));
     ::archive_entry_set_mtime(entry.get(), st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
     ::archive_entry_set_size(entry.get(), S_ISREG(st.st_mode) ? st.st_size : 0);
     if (target != nullptr)

@@ -91,8 +91,9 @@ Outcome<void> copy_in(Client& client, const std::string& source, const Side& to)
     auto pipe = make_pipe();
     if (!pipe)
         return refuse(exit_internal, pipe.error());
-    const auto tar = start_tar({"--create", "--file=-", "--hard-dereference", "--directory=" + source, "--", "."},
-                               pipe->write.get(), 1);
+    const auto tar =
+        start_tar({"--create", "--file=-", "--sparse", "--hard-dereference", "--directory=" + source, "--", "."},
+                  pipe->write.get(), 1);
     if (!tar)
         return refuse(exit_internal, tar.error());
     pipe->write = UniqueFd{};
