@@ -28,4 +28,16 @@ Result<std::vector<std::string>> names_in(int folder, const std::string& path) {
     return names;
 }
 
+Result<std::set<std::string>> all_names_in(int folder) {
+    const int fd = ::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const std::unique_ptr<DIR, CloseDir> dir{fd < 0 ? nullptr : ::fdopendir(fd)};
+    if (!dir)
+        return fail(os_error(errno, "cannot list a folder"));
+    std::set<std::string> names;
+    while (const dirent* entry = ::readdir(dir.get()))
+        if (const std::string_view name = entry->d_name; name != "." && name != "..")
+            names.emplace(name);
+    return names;
+}
+
 } // namespace ctrd::image

@@ -1,9 +1,9 @@
 #include "ctrd/image/same_tree.hpp"
 
 #include "ctrd/base/fd.hpp"
+#include "ctrd/image/folder.hpp"
 #include "ctrd/image/xattrs.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,17 +12,11 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <memory>
-#include <set>
 
 namespace ctrd::image {
 namespace {
 
 using Difference = std::optional<std::string>;
-
-struct CloseDir {
-    void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 Error at_path(int err, const std::string& path) {
     return os_error(err, "cannot look at '" + printable(path) + "' in a layer");
@@ -34,15 +28,6 @@ Difference differs(const std::string& path, std::string_view in) {
 
 UniqueFd open_readable(int folder, const std::string& name) {
     return UniqueFd{::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
-}
-
-Result<std::set<std::string>> all_names(int folder, const std::string& path) {
-    const std::unique_ptr<DIR, CloseDir> dir{::fdopendir(open_readable(folder, ".").release())};
-    std::set<std::string> names;
-    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr)
-        if (const std::string_view name = entry->d_name; name != "." && name != "..")
-            names.emplace(name);
-    return dir ? Result<std::set<std::string>>{std::move(names)} : fail(at_path(errno, path));
 }
 
 /// What overlayfs takes for a deleted file has the time when it was made, which means nothing.
@@ -92,8 +77,8 @@ public:
     Result<Difference> folders(int wanted, int found, const std::string& path) {
         if (TRY(read_xattrs(wanted)) != TRY(read_xattrs(found)) || is_opaque(wanted) != is_opaque(found))
             return differs(path, "its attributes");
-        const auto names = TRY(all_names(wanted, path));
-        const auto there = TRY(all_names(found, path));
+        const auto names = TRY(all_names_in(wanted).context("'" + printable(path) + "' of a layer"));
+        const auto there = TRY(all_names_in(found).context("'" + printable(path) + "' of a layer"));
         const std::string before = path == "/" ? "" : path + "/";
         for (const std::string& name : names)
             if (!there.contains(name))
