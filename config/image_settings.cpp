@@ -27,7 +27,8 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
 }
 
 Outcome<ImageSettings> parse_image_settings(std::string_view text, const std::string& file) {
-    constexpr std::array<std::string_view, 1> keys{"max-size"};
+    constexpr std::array<std::string_view, 2> keys{"max-size", "verity"};
+    constexpr std::array<std::string_view, 3> verity_words{"no", "auto", "require"};
     const auto document = parse_toml(text, file);
     if (!document)
         return refuse(document.error());
@@ -35,15 +36,16 @@ Outcome<ImageSettings> parse_image_settings(std::string_view text, const std::st
     Diagnostics problems;
     ValueReader in{problems};
     for (const Member& member : document->members) {
-        if (member.key != keys.front()) {
+        if (member.key == "max-size") {
+            if (const auto size = in.scalar(member))
+                settings.max_size = in.take(member, parse_bytes(*size));
+        } else if (member.key == "verity") {
+            settings.verity = static_cast<Verity>(in.choice(member, verity_words).value_or(0));
+        } else {
             const auto near = nearest(member.key, keys);
             in.complain(member.at, fmt::format("unknown key '{}'", member.key),
-                        near.empty() ? "the only key is: max-size" : fmt::format("did you mean '{}'?", near));
-            continue;
+                        near.empty() ? "the keys are: max-size, verity" : fmt::format("did you mean '{}'?", near));
         }
-        const auto size = in.scalar(member);
-        if (size)
-            settings.max_size = in.take(member, parse_bytes(*size));
     }
     if (!problems.empty())
         return refuse(std::move(problems));

@@ -8,9 +8,17 @@
 
 namespace ctrd::config {
 
+/// Whether unpacked layers are sealed by fs-verity.
+enum class Verity {
+    no,
+    automatic, // where the file system has it
+    required
+};
+
 struct ImageSettings {
-    std::optional<std::uint64_t>
-        max_size{}; // bytes that the store may take; containers' changes count, and aren't stopped
+    /// Bytes that the store may take; containers' changes count, and aren't stopped.
+    std::optional<std::uint64_t> max_size{};
+    Verity verity{Verity::no};
 };
 
 inline constexpr const char* image_settings_file = "/etc/ctrd/images.toml";

@@ -30,8 +30,10 @@ Result<Removed> prune(const Store& store, const std::function<Result<Kept>()>& k
 struct Problem {
     std::string what{};
     std::string message{};
+    std::optional<Digest> blob{}; // which is damaged, or not there
 };
-/// Every document, blob and layer that a name leads to: there, and what its digest says. Also what lies around.
-Result<std::vector<Problem>> verify(const Store& store);
+/// Every document, blob and layer that a name leads to: there, and what its digest says; `quick`: of blobs their size
+/// alone. Also what lies around.
+Result<std::vector<Problem>> verify(const Store& store, bool quick = false);
 
 } // namespace ctrd::image

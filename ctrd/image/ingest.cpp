@@ -5,6 +5,7 @@
 #include "ctrd/image/hasher.hpp"
 #include "ctrd/image/json.hpp"
 #include "ctrd/image/settle.hpp"
+#include "ctrd/image/verity.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -48,14 +49,19 @@ public:
             chain_ = chain_ids(diff_ids_);
         }
         TRY_VOID(settle_all());
+        if (options_.verity)
+            TRY_VOID(seal_all());
         // Only now: what is refused as a whole leaves nothing.
         for (std::size_t i = 0; i < layers_.size(); ++i)
             if (blobs_made_[i])
                 TRY_VOID(store_.keep_blob(workspace_, blob_name(i), results_[i]->blob));
         TRY_VOID(store_.sync());
         for (std::size_t i = 0; i < layers_.size(); ++i)
-            if (trees_made_[i])
+            if (trees_made_[i]) {
+                if (options_.verity)
+                    TRY_VOID(store_.keep_record(workspace_, record_name(i), chain_[i]));
                 TRY_VOID(store_.keep_layer(workspace_, tree_name(i), chain_[i]));
+            }
         return {};
     }
 
@@ -65,6 +71,7 @@ public:
 
 private:
     static std::string tree_name(std::size_t i) { return "tree-" + std::to_string(i); }
+    static std::string record_name(std::size_t i) { return "record-" + std::to_string(i); }
     static std::string blob_name(std::size_t i) { return "blob-" + std::to_string(i); }
 
     /// What is announced to come, before any of it does.
@@ -226,6 +233,19 @@ private:
                 TRY_VOID(settle(tree.get(), results_[i]->debts, lowers)
                              .context("layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size())));
             lowers.insert(lowers.begin(), std::move(tree));
+        }
+        return {};
+    }
+
+    /// Each file waits for the disk: what is to be written already goes there together.
+    Result<void> seal_all() {
+        TRY_VOID(store_.sync());
+        for (std::size_t i = 0; i < layers_.size(); ++i) {
+            if (!trees_made_[i])
+                continue;
+            const UniqueFd tree = TRY(open_at(workspace_.folder(), tree_name(i), O_RDONLY | O_DIRECTORY));
+            TRY_VOID(seal_layer(workspace_, tree.get(), record_name(i), options_.limits.budget)
+                         .context("layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size())));
         }
         return {};
     }

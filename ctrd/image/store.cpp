@@ -101,7 +101,7 @@ Result<Store> Store::at(UniqueFd root) { return Store{std::move(root)}; }
 
 Result<void> Store::make_folders() const {
     for (const char* name :
-         {"blobs", "blobs/sha256", "blobs/sha512", "layers", "tags", "partial", "tmp", "containers", "pins"})
+         {"blobs", "blobs/sha256", "blobs/sha512", "layers", "verity", "tags", "partial", "tmp", "containers", "pins"})
         if (::mkdirat(root_.get(), name, 0700) < 0 && errno != EEXIST)
             return fail(os_error(errno, "cannot make '" + std::string{name} + "' in the image store"));
     return {};
@@ -179,6 +179,12 @@ Result<void> Store::keep_blob(const Workspace& workspace, const std::string& fil
     return fail(os_error(errno, "cannot store blob '" + digest.text() + "'"));
 }
 
+Result<void> Store::drop_blob(const Digest& digest) const {
+    if (::unlinkat(root_.get(), blob_path(digest).c_str(), 0) < 0 && errno != ENOENT)
+        return fail(os_error(errno, "cannot remove the damaged blob '" + digest.text() + "'"));
+    return {};
+}
+
 Result<UniqueFd> Store::open_partial(const Digest& digest) const {
     const std::string path = partial_path(digest);
     for (;;) {
@@ -211,14 +217,16 @@ Result<void> Store::drop_partial(const Digest& digest) const {
 
 Result<Digest> Store::write_document(const Workspace& workspace, std::string_view text, Algorithm algorithm) const {
     const Digest digest = digest_of(text, algorithm);
-    if (has_blob(digest))
+    if (has_blob(digest) && read_document(digest))
         return digest;
     const std::string name = "document-" + digest.hex();
     const UniqueFd file = TRY(workspace.new_file(name));
     TRY_VOID(write_all(file.get(), text));
     if (::fdatasync(file.get()) < 0)
         return fail(os_error(errno, "cannot write blob '" + digest.text() + "'"));
-    TRY_VOID(keep_blob(workspace, name, digest));
+    // A damaged one is replaced.
+    if (::renameat(workspace.folder(), name.c_str(), root_.get(), blob_path(digest).c_str()) < 0)
+        return fail(os_error(errno, "cannot store blob '" + digest.text() + "'"));
     return digest;
 }
 
@@ -245,6 +253,33 @@ Result<void> Store::keep_layer(const Workspace& workspace, const std::string& fo
         errno == EEXIST)
         return {};
     return fail(os_error(errno, "cannot store layer '" + chain.text() + "'"));
+}
+
+Result<void> Store::exchange_layer(const Workspace& workspace, const std::string& folder, const Digest& chain) const {
+    const std::string path = "layers/" + layer_name(chain);
+    if (::renameat2(workspace.folder(), folder.c_str(), root_.get(), path.c_str(), RENAME_EXCHANGE) == 0)
+        return {};
+    return fail(os_error(errno, "cannot replace layer '" + chain.text() + "'"));
+}
+
+Result<std::optional<UniqueFd>> Store::open_record(const Digest& chain) const {
+    auto file = open_at(root_.get(), "verity/" + layer_name(chain), O_RDONLY | O_NOFOLLOW);
+    if (!file && file.error().code == std::errc::no_such_file_or_directory)
+        return std::optional<UniqueFd>{};
+    return std::optional{TRY(std::move(file).context("what was measured of layer '" + chain.text() + "'"))};
+}
+
+Result<void> Store::keep_record(const Workspace& workspace, const std::string& file, const Digest& chain) const {
+    // One that is there has been left by somebody who was killed before its layer came, or says the same.
+    if (::renameat(workspace.folder(), file.c_str(), root_.get(), ("verity/" + layer_name(chain)).c_str()) == 0)
+        return {};
+    return fail(os_error(errno, "cannot store what was measured of layer '" + chain.text() + "'"));
+}
+
+Result<void> Store::drop_record(const Digest& chain) const {
+    if (::unlinkat(root_.get(), ("verity/" + layer_name(chain)).c_str(), 0) < 0 && errno != ENOENT)
+        return fail(os_error(errno, "cannot remove what was measured of layer '" + chain.text() + "'"));
+    return {};
 }
 
 Result<Image> Store::load(const Digest& digest) const {

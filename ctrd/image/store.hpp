@@ -3,6 +3,7 @@
 //
 //     blobs/sha256/HEX        manifests, configs, layers as they came: what `save` and a push need
 //     layers/sha256-HEX/      an unpacked layer, as overlayfs wants it; the layer of a chain is shared by all images
+//     verity/sha256-HEX       what the kernel has measured of that layer's files (verity.hpp), where that is asked for
 //     tags/HEX.json           one for each name: HEX is the hash of the name
 //     partial/sha256-HEX      the beginning of a blob that is being fetched, or was; whoever fetches it holds its lock
 //     tmp/NAME/               what is being made; whoever makes it holds its lock
@@ -87,6 +88,8 @@ public:
     Result<std::string> read_document(const Digest& digest) const;
     /// A file of `workspace` becomes the blob. Call sync() before the first name that leads to it.
     Result<void> keep_blob(const Workspace& workspace, const std::string& file, const Digest& digest) const;
+    /// It is not what its digest says. Nobody adds anything meanwhile.
+    Result<void> drop_blob(const Digest& digest) const;
     /// The beginning of a blob, maybe empty, at whose end it is to be gone on with. Waits for whoever fetches the same.
     Result<UniqueFd> open_partial(const Digest& digest) const;
     /// It has become whole, and has been checked; on the disk.
@@ -101,6 +104,13 @@ public:
     Result<UniqueFd> open_layer(const Digest& chain) const;
     /// A folder of `workspace` becomes the layer; if somebody was faster, theirs stays.
     Result<void> keep_layer(const Workspace& workspace, const std::string& folder, const Digest& chain) const;
+    /// What was measured of the layer's files (verity.hpp); nothing where that was not asked for.
+    Result<std::optional<UniqueFd>> open_record(const Digest& chain) const;
+    /// A file of `workspace` becomes it. Before keep_layer(): no sealed layer is without it.
+    Result<void> keep_record(const Workspace& workspace, const std::string& file, const Digest& chain) const;
+    /// As keep_layer() for one that is there: what was the layer is in `folder`'s place then.
+    Result<void> exchange_layer(const Workspace& workspace, const std::string& folder, const Digest& chain) const;
+    Result<void> drop_record(const Digest& chain) const;
     static std::string layer_name(const Digest& chain);
 
     /// Everything written so far is on the disk.

@@ -124,6 +124,9 @@ Json to_json(const Request& request) {
             {"message", request.message},
             {"room", request.room ? Json(*request.room) : Json()},
             {"layer", request.layer},
+            {"quick", request.quick},
+            {"workspace", request.workspace},
+            {"verity", load.options.verity},
             {"uids", to_json(request.owners.uids)},
             {"gids", to_json(request.owners.gids)},
             {"config",
@@ -155,6 +158,9 @@ Result<Request> request_from(const Json& json) {
     if (request.room)
         load.options.limits.budget = std::make_shared<image::Budget>(*request.room);
     request.layer = TRY(reader.required_integer<std::uint32_t>("layer"));
+    request.quick = TRY(reader.boolean("quick"));
+    request.workspace = TRY(reader.string("workspace"));
+    load.options.verity = TRY(reader.boolean("verity"));
     request.owners = {TRY(mappings_from(reader, "uids")), TRY(mappings_from(reader, "gids"))};
     const auto candidates = TRY(reader.objects("candidates"));
     for (const Reader& one : candidates) {

@@ -7,7 +7,8 @@
 //     > {"verb": "save", ...}                          with [store, output]
 //     > {"verb": "commit", ...}                        with [store, folder]
 //     > {"verb": "export"}                             with [store, folder, output]
-//     > {"verb": "verify", "base": ..., "layer": ...}  with [store, that layer]
+//     > {"verb": "verify", "base": ..., "layer": ...}  with [store, that layer]; with "quick" no file is read
+//     > {"verb": "rebuild", "base": ..., "layer": ..., "workspace": ...}  with [store, that layer]
 //     < {"layer": 0, "layers": 12, "state": "working", "digest": "sha256:...", "bytes": 1, "total": 2}
 //     < {"tags": [{"name": ..., "manifest": ..., "index": ...}]}  or  {"error": {"code": 22, "message": ..., "hint":
 //     ...}}
@@ -47,6 +48,8 @@ struct Request {
     std::string author{}, message{};
     image::Owners owners{};              // of export
     std::uint32_t layer{0};              // of verify: which of base's, the lowest is 0
+    bool quick{false};                   // of verify
+    std::string workspace{};             // of rebuild: the folder in tmp that gets what was made
     std::optional<std::uint64_t> room{}; // bytes that the store may still take; `load` has them as a budget then
 };
 Json to_json(const Request& request);

@@ -7,6 +7,7 @@
 #include "ctrd/image/worker_protocol.hpp"
 #include "tools/ctr-image/sandbox.hpp"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -45,13 +46,24 @@ Result<Tags> write_tree(int folder, int output, const image::Owners& owners) {
     return Tags{};
 }
 
-Result<Tags> check_layer(const image::Store& store, const Request& request) {
+/// verify and rebuild: of a layer that is there.
+Result<Tags> look_at_layer(const image::Store& store, const Request& request) {
     if (!request.base)
         return fail(bad_input("a layer is one of an image"));
     const image::Image whole = TRY(store.load(*request.base));
     if (request.layer >= whole.chain.size())
         return fail(bad_input("the image has no such layer"));
-    TRY_VOID(image::check_layer(store, whole, request.layer));
+    if (request.verb == "rebuild") {
+        if (request.workspace.empty() || request.workspace.find('/') != std::string::npos ||
+            request.workspace[0] == '.')
+            return fail(bad_input("a layer is made anew in a folder of the store's"));
+        const UniqueFd folder =
+            TRY(open_at(store.root(), "tmp/" + request.workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+        TRY_VOID(image::rebuild_layer(store, whole, request.layer, request.load.options.verity, folder.get()));
+        return Tags{};
+    }
+    TRY_VOID(request.quick ? image::check_measures(store, whole.chain[request.layer])
+                           : image::check_layer(store, whole, request.layer));
     return Tags{};
 }
 
@@ -65,8 +77,8 @@ Result<Tags> work(const image::Store& store, Request& request, std::span<UniqueF
         return commit(store, request, input.get());
     if (request.verb == "export")
         return write_tree(input.get(), given[1].get(), request.owners);
-    if (request.verb == "verify")
-        return check_layer(store, request);
+    if (request.verb == "verify" || request.verb == "rebuild")
+        return look_at_layer(store, request);
     if (request.verb == "load")
         return image::load_archive(store, std::move(input), request.load);
     if (request.verb == "import") {

@@ -1,6 +1,7 @@
 // The system calls of the worker: sandbox.hpp. Files below its root, threads, memory, its own socket and nothing else.
 #include "tools/ctr-image/sandbox.hpp"
 
+#include <linux/fsverity.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <unistd.h>
@@ -47,6 +48,11 @@ Result<void> limit_system_calls() {
                                   SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid())));
     if (err == 0)
         err = -::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0));
+    // fs-verity's two, of the many things that an ioctl may be.
+    for (const scmp_datum_t request : {FS_IOC_ENABLE_VERITY, FS_IOC_MEASURE_VERITY})
+        if (err == 0)
+            err = -::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, request));
     // Threads only: no flag that makes a process or a namespace. clone3 hides its flags from us; the C library then
     // takes clone.
     if (err == 0)

@@ -2,6 +2,7 @@
 
 #include "config/image_settings.hpp"
 #include "ctrd/image/budget.hpp"
+#include "ctrd/image/verity.hpp"
 
 #include <algorithm>
 
@@ -29,22 +30,39 @@ Result<std::optional<Result<std::vector<image::Tag>>>> listen(int socket, const 
     }
 }
 
-/// Of what adds to the store, how much it may. Two at the same time each see what was there when they began.
-Result<std::optional<std::uint64_t>> room_for(const std::string& verb, const image::Store& store) {
-    if (verb == "save" || verb == "export" || verb == "verify")
-        return std::optional<std::uint64_t>{};
-    const auto settings = TRY(config::read_image_settings());
+bool adds_to_store(const std::string& verb) { return verb != "save" && verb != "export" && verb != "verify"; }
+
+/// How much more it may hold. Two at the same time each see what was there when they began.
+Result<std::optional<std::uint64_t>> room_in(const image::Store& store, const config::ImageSettings& settings) {
     if (!settings.max_size)
         return std::optional<std::uint64_t>{};
     const std::uint64_t used = TRY(image::bytes_used(store.root()));
     return std::optional{*settings.max_size - std::min(used, *settings.max_size)};
 }
 
+Result<bool> seals_layers(const image::Store& store, const config::ImageSettings& settings) {
+    if (settings.verity == config::Verity::no)
+        return false;
+    const bool can = TRY(image::can_have_verity(store));
+    if (!can && settings.verity == config::Verity::required)
+        return fail(
+            Error{std::errc::not_supported,
+                  std::string{"the image store's file system has no fs-verity, which 'verity' in "} +
+                      config::image_settings_file + " requires",
+                  "ext4 has it after 'tune2fs -O verity DEVICE', btrfs as it is, where the kernel was built with "
+                  "CONFIG_FS_VERITY; verity = \"auto\" does without"});
+    return can;
+}
+
 } // namespace
 
 Result<std::vector<image::Tag>> run_image_worker(imaging::Request request, const image::Store& store,
                                                  std::span<const int> given, const image::ProgressSink& progress) {
-    request.room = TRY(room_for(request.verb, store));
+    if (adds_to_store(request.verb)) {
+        const auto settings = TRY(config::read_image_settings());
+        request.room = TRY(room_in(store, settings));
+        request.load.options.verity = TRY(seals_layers(store, settings));
+    }
     Helper worker = TRY(Helper::start("ctr-image"));
     const SignalQueue signals = TRY(end_signals());
     std::vector<int> fds{store.root()};

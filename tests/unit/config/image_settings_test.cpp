@@ -13,6 +13,11 @@ TEST_CASE("images.toml bounds the image store", "[config]") {
          {"max-size = \"0\"", "max-size = \"G\"", "max-size = \"-1G\"", "max-size = \"20 G\"",
           "max-size = \"99999999999T\"", "max-size = true", "maxsize = 1", "[images]\n", "max-size ="})
         CHECK_FALSE(parse_image_settings(text, "f").has_value());
+    CHECK(parse_image_settings("", "f")->verity == Verity::no);
+    CHECK(parse_image_settings("verity = \"auto\"", "f")->verity == Verity::automatic);
+    CHECK(parse_image_settings("verity = \"require\"", "f")->verity == Verity::required);
+    CHECK_FALSE(parse_image_settings("verity = \"yes\"", "f").has_value());
+    CHECK_FALSE(parse_image_settings("verity = true", "f").has_value());
     CHECK(parse_image_settings("max-sise = 1", "f").error().front().hint == "did you mean 'max-size'?");
     CHECK(parse_image_settings("\n max-sise = 1", "f").error().front().at.line == 2);
 }
