@@ -194,7 +194,7 @@ file=$(find "$layer" -maxdepth 1 -type f -size +1k | head -n 1)
 damaged() { # SENTENCE WHAT
     check_status "$1 is found" 1 images verify
     check_contains "and named" "'${file##*/}': $2" "$output"
-    check_contains "and what to do is said" "'ctrctl image prune'" "$output"
+    check_contains "and what to do is said" "'ctrctl image verify --repair'" "$output"
     rm -f "$file" && cp -a aside "$file"
     touch -r folder "$layer"
     check "and is whole as it was" images verify
@@ -217,6 +217,24 @@ touch "$layer/more" && touch -r folder "$layer"
 check_status "a file too many is found" 1 images verify
 check_contains "and named, too" "'more': it is not of this layer" "$output"
 rm "$layer/more" && touch -r folder "$layer"
+printf X | dd of="$file" conv=notrunc status=none && touch -r aside "$file"
+check "--quick reads no layer, so it does not see what no size and no fs-verity shows" images verify --quick
+check "what was damaged is made anew from its blob" images verify --repair
+check_contains "which is said" "repaired 'host.example/" "$output"
+check "and is as it was" cmp aside "$file"
+check_equal "with owner, mode and time" "$(stat -c '%u:%g %a %Y' aside)" "$(stat -c '%u:%g %a %Y' "$file")"
+check "the whole store" images verify
+rm "$file" && touch "$layer/more"
+check_equal "in JSON it is said, too" true "$(images verify --repair --json=short | jq -r '.[0].repaired')"
+check "and whole again" images verify
+blob=store/blobs/$(images inspect host.example/web:1 | jq -r '.layers[0].blob' | tr : /)
+printf X | dd of="$blob" conv=notrunc status=none
+check_status "a blob that came from a file can't be fetched again" 1 images verify --repair
+check_contains "which says where it came from" "it came from 'stdin', not from a registry" "$output"
+check_contains "and what to do" "'ctrctl image load'" "$output"
+check "what is unpacked is still there" test -d "$layer"
+check "loaded again" images load docker.tar
+check "it is whole" images verify
 check_equal "where nothing is wrong JSON is an empty list" "[]" "$(images verify --json=short)"
 check_equal "and nothing of it is left" "" "$(ls -A store/tmp)"
 

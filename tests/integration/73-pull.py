@@ -454,6 +454,43 @@ def damaged(proxy):
     report(is_whole(store)[0], "and right in the end", is_whole(store)[1])
 
 
+def repaired(proxy):
+    """What is damaged or gone in the store comes again by its digest, and nothing else does."""
+    store, name = HERE / "repaired", "localhost:7209/a/index:1"
+    succeeds("an image of an index is pulled", "pull", name, store=store)
+    before = images("list", "--json=short", store=store)[1]
+    image = json.loads(images("inspect", name, store=store)[1])
+    tag = json.loads(next((store / "tags").iterdir()).read_text())
+    blobs = {what: store / "blobs" / digest.replace(":", "/") for what, digest in
+             {"manifest": tag["manifest"], "index": tag["index"], "config": image["config"]["digest"],
+              "layer": json.loads((HERE / "image/manifest.json").read_text())["layers"][1]["digest"]}.items()}
+    for what, path in blobs.items():
+        whole = path.read_bytes()
+        path.write_bytes(b"\0" * len(whole))
+        refused(f"a damaged {what} is found", "", "verify", store=store)
+        moved = proxy.moved
+        succeeds(f"a damaged {what} is fetched again", "verify", "--repair", store=store)
+        report(path.read_bytes() == whole and is_whole(store)[0], f"and the store is whole ({what})", is_whole(store)[1])
+        report(what == "layer" or proxy.moved - moved < 50000, f"no layer moves for it ({what})", proxy.moved - moved)
+        if what != "index":  # nothing needs that one
+            path.unlink()
+            succeeds(f"a {what} that is gone, too", "verify", "--repair", store=store)
+            report(path.exists(), f"and is there ({what})")
+    report(images("list", "--json=short", store=store)[1] == before, "the names are as they were",
+           before + images("list", "--json=short", store=store)[1])
+    layer = next(path for path in (store / "layers").iterdir() if (path / "etc/two").exists())
+    subprocess.run(["rm", "-r", layer], check=True)
+    succeeds("an unpacked layer that is gone is made anew", "verify", "--repair", store=store)
+    report((layer / "etc/two").exists(), "and is there")
+    blobs["layer"].write_bytes(b"damaged")
+    proxy.target = 1  # nobody listens there
+    refused("where nobody answers nothing is repaired, and why is said", "it was not repaired", "verify", "--repair",
+            store=store)
+    report((layer / "etc/two").exists(), "what containers run from stays")
+    proxy.target = 7201
+    succeeds("when somebody does, it is", "verify", "--repair", store=store)
+
+
 def killed(proxy):
     seed = int(os.environ.get("CTRD_TEST_SEED", str(time.time_ns() % 1000000)))
     chance = random.Random(seed)
@@ -513,6 +550,7 @@ def main():
     confined(proxy)
     cancelled(proxy)
     damaged(proxy)
+    repaired(proxy)
     killed(proxy)
     origin.stop()
 

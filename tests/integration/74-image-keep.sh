@@ -134,9 +134,19 @@ check_equal "what was deleted is not there" "" "$(tar -tf keep.tar | grep -E '^(
 check "it becomes an image again" ctrctl image import keep.tar host.example/flat:1 --command /bin/cat --command /etc/a
 check_equal "of one layer, which runs" 3 "$(ctrctl run host.example/flat:1)"
 check "of one that keeps nothing, too" sh -c 'ctrctl export forget | tar -t | grep -qx etc/a'
+
+# --- repair -----------------------------------------------------------------------------------------------------------
+layer=/var/lib/ctrd/layers/$(ctrctl image inspect host.example/web:1 | jq -r '.layers[0].chainId' | tr : -)
+echo 9 > "$layer/keep/k"
+check_status "a damaged layer from which a container runs is not replaced" 1 ctrctl image verify --repair
+check_contains "which says who does" "' runs from it" "$output"
+check_contains "and what to do" "'ctrctl stop' it" "$output"
+check_equal "it is as it was" 9 "$(cat "$layer/keep/k")"
 kill "$adhoc"
 wait "$adhoc" 2> /dev/null
 systemctl stop ctr@keep ctr@forget
+check "when nobody runs from it, it is" ctrctl image verify --repair
+check_equal "and what runs next has what its image says" 1 "$(ctrctl run --entrypoint /bin/cat host.example/web:1 /keep/k)"
 check_status "one that does not run is refused" 1 ctrctl export keep
 check_contains "which says what to do" "ctrctl start keep" "$output"
 check_equal "nothing is mounted on the host" "" "$(grep -w overlay /proc/self/mountinfo | grep -F -e /var/lib/ctrd -e upperdir=/proc)"

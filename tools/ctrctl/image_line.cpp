@@ -139,6 +139,8 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
         ->option_text("DURATION");
     add_json(prune, options.json);
     CLI::App& verify = add("verify", "Check everything that a name leads to against its digests");
+    verify.add_flag("--quick", options.quick, "read no layer: sizes, and what fs-verity measures");
+    verify.add_flag("--repair", options.repair, "make good what is wrong: unpack again, or fetch again");
     add_json(verify, options.json);
 }
 

@@ -158,7 +158,7 @@ struct ImageOptions {
     std::string json{"off"};
     std::string until{};         // of prune
     std::string artifact_type{}; // of referrers
-    bool quiet{false}, replace{false}, dry_run{false}, force{false}, all{false};
+    bool quiet{false}, replace{false}, dry_run{false}, force{false}, all{false}, quick{false}, repair{false};
 };
 int image(const ImageOptions& options);
 
