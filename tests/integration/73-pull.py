@@ -107,6 +107,38 @@ def pushes():
     refused("an image that is not here is 3", "no image", "push", "localhost:7201/none:1", code=3)
 
 
+def skopeo(*words):
+    done = subprocess.run(["skopeo", "--insecure-policy", "copy", "--quiet", *map(str, words)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    report(done.returncode == 0, f"skopeo copies from {words[-2]} to {words[-1]}", done.stdout)
+
+
+def beside_skopeo():
+    """What we push and save is skopeo's, what it writes is ours, and the image stays the same one."""
+    store, digest = HERE / "skopeo-store", manifest_digest("image")
+    described = json.loads(images("inspect", "localhost:7201/a/b:1")[1])
+    succeeds("an image is pushed for skopeo", "push", "localhost:7201/a/b:1", "localhost:7201/sk/pushed:1")
+    skopeo("docker://localhost:7201/sk/pushed:1", "oci:layout:one")
+    report(json.loads(pathlib.Path("layout/index.json").read_text())["manifests"][0]["digest"] == digest,
+           "it is the same image there", pathlib.Path("layout/index.json").read_text())
+    succeeds("its layout is loaded", "load", "layout", "from.example/layout:1", store=store)
+    succeeds("an image is saved for skopeo", "save", "-o", "saved.tar", "localhost:7201/a/b:1")
+    skopeo("oci-archive:saved.tar", "docker://localhost:7201/sk/archive:1")
+    succeeds("what it has pushed is pulled", "pull", "localhost:7201/sk/archive:1", store=store)
+    skopeo("docker://localhost:7201/sk/archive:1", "oci-archive:again.tar:one")
+    succeeds("its archive is loaded", "load", "again.tar", "from.example/archive:1", store=store)
+    succeeds("an image is saved as docker does", "save", "--format", "docker-archive", "-o", "docker.tar",
+             "localhost:7201/a/b:1")
+    skopeo("docker-archive:docker.tar", "docker-archive:copied.tar:from.example/docker:1")
+    succeeds("skopeo's copy of that is loaded", "load", "copied.tar", store=store)
+    listed = json.loads(images("list", "--json", store=store)[1])
+    report([one["digest"] for one in listed if "docker" not in one["name"]] == [digest] * 3,
+           "all of them are the image that was pushed", listed)
+    layers = json.loads(images("inspect", "from.example/docker:1", store=store)[1])["layers"]
+    report([one["chainId"] for one in layers] == [one["chainId"] for one in described["layers"]],
+           "and docker's archive has its layers", layers)
+
+
 def short_names():
     refused("a short name that nobody explains is refused, with what to do", "unqualified-search-registries", "pull",
             "a/b:1")
@@ -538,6 +570,7 @@ def main():
     subprocess.run(["rm", "-r", place], check=True)
     pulls(origin)
     pushes()
+    beside_skopeo()
     short_names()
     passwords()
     tokens()
