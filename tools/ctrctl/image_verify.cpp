@@ -89,6 +89,12 @@ struct Looked {
     std::map<std::string, Error> why{}; // not repaired, by the finding's message
 };
 
+bool is_among(const Findings& findings, const Finding& one) {
+    return std::ranges::any_of(findings, [&](const Finding& other) {
+        return other.problem.what == one.problem.what && other.problem.message == one.problem.message;
+    });
+}
+
 /// False: nothing of what is left could be.
 Result<bool> repair_some(const image::Store& store, Looked& looked) {
     bool some = false;
@@ -109,6 +115,8 @@ Result<Looked> look_and_repair(const image::Store& store, const ImageOptions& op
     Looked looked{{}, TRY(look(store, options.quick)), {}};
     for (int round = 0; options.repair && round < most_rounds && TRY(repair_some(store, looked)); ++round)
         looked.left = TRY(look(store, options.quick));
+    // What is still wrong was not repaired, whatever was done about it.
+    std::erase_if(looked.repaired, [&](const Finding& one) { return is_among(looked.left, one); });
     return looked;
 }
 
