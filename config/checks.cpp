@@ -418,6 +418,9 @@ void check_standby(const UnitSpec& spec, Findings& found) {
 }
 
 void check_init(const UnitSpec& spec, Findings& found) {
+    if (spec.terminal && spec.output)
+        found.add("output", "'output' means nothing with 'terminal': what the program writes goes there",
+                  "leave one of them out");
     if (spec.init && runs_systemd(spec))
         found.add("init", "'init' puts a program before the payload, and a systemd has to be PID 1 itself",
                   "leave it out, or write systemd = false if the command is no systemd");

@@ -23,6 +23,7 @@ constexpr std::array about_standby{
     Meaningless{"reclaim-memory", "each container ends with its connection"},
     Meaningless{"notify", "each container is ready when it has its connection"},
     Meaningless{"credentials", "the containers of single connections are given none"},
+    Meaningless{"output", "what the program writes goes to its connection, or the journal"},
     Meaningless{"terminal", "what the program reads and writes is its connection, or the journal"},
 };
 /// Of a socket.

@@ -264,6 +264,11 @@ const std::string& source_of(const UnitSpec& spec) {
 
 bool awaits_word(const UnitSpec& spec) { return spec.notify.value_or(runs_systemd(spec)) && !accepts(spec); }
 
+bool pipes_output(const UnitSpec& spec) {
+    const bool is_usual = spec.image && !runs_systemd(spec) && !accepts(spec) && !spec.terminal;
+    return spec.output.value_or(is_usual ? Output::pipe : Output::journal) == Output::pipe;
+}
+
 bool has_machine_shell(const UnitSpec& spec) { return spec.machine_shell.value_or(!runs_systemd(spec)); }
 
 Location origin_of(const UnitSpec& spec, const std::string& key) {

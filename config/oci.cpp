@@ -375,6 +375,8 @@ void Builder::add_ctrd_key() {
         config_["ctrd"]["notify"] = true;
     if (spec_.link_journal != LinkJournal::no)
         config_["ctrd"]["link_journal"] = spec_.link_journal == LinkJournal::host ? "host" : "try-host";
+    if (pipes_output(spec_))
+        config_["ctrd"]["output"] = "pipe";
     if (spec_.init)
         config_["ctrd"].update({{"init", true}, {"stop_timeout_ms", stop_timeout_ms(spec_)}});
 }

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::array<std::string_view, 3> start_words{"boot", "connection", "manual"};
 constexpr std::array<std::string_view, 3> standby_words{"stopped", "created", "frozen"};
+constexpr std::array<std::string_view, 2> output_words{"journal", "pipe"};
 constexpr std::array<std::string_view, 2> idle_stop_words{"lossless", "graceful"};
 constexpr std::array<std::string_view, 3> volatile_words{"no", "overlay", "state"};
 constexpr std::array<std::string_view, 3> link_journal_words{"no", "host", "try-host"};
@@ -44,7 +45,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 40> keys;
+    static const std::array<Key, 41> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -110,6 +111,7 @@ private:
         if (text)
             spec_.idle_cpu_permille = in_.take(m, parse_permille(*text));
     }
+    void output(const Member& m) { set(spec_.output, in_.choice(m, output_words)); }
     void idle_stop(const Member& m) {
         if (const auto index = in_.choice(m, idle_stop_words))
             spec_.idle_stop = static_cast<IdleStop>(*index);
@@ -132,7 +134,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 40> SpecReader::keys{{
+const std::array<SpecReader::Key, 41> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -160,6 +162,7 @@ const std::array<SpecReader::Key, 40> SpecReader::keys{{
     {"standby", &SpecReader::standby},
     {"idle-timeout", &SpecReader::idle_timeout},
     {"idle-cpu", &SpecReader::idle_cpu},
+    {"output", &SpecReader::output},
     {"idle-stop", &SpecReader::idle_stop},
     {"reclaim-memory", &SpecReader::reclaim_memory},
     {"max-lifetime", &SpecReader::max_lifetime},

@@ -76,6 +76,9 @@ struct ResourceSpec {
     std::optional<std::string> oomd_swap{}, oomd_pressure{}, oomd_limit{}, oomd_preference{}; // systemd-oomd's
 };
 
+/// What the payload's standard output and error are.
+enum class Output { journal, pipe };
+
 struct UnitSpec {
     static constexpr std::uint64_t infinity = UINT64_MAX;
 
@@ -108,8 +111,9 @@ struct UnitSpec {
     std::optional<bool> notify{};                     // see awaits_word()
     std::map<std::string, std::string> credentials{}; // absolute paths of files of the host, by the credentials' names
     LinkJournal link_journal{LinkJournal::no};        // with a systemd in the container only
-    bool terminal{false}; // the program's first three descriptors are a terminal, which others attach to
-    bool init{false};     // ctr-init is PID 1, the payload its child
+    bool terminal{false};           // the program's first three descriptors are a terminal, which others attach to
+    bool init{false};               // ctr-init is PID 1, the payload its child
+    std::optional<Output> output{}; // see pipes_output()
     Standby standby{Standby::stopped};
     std::uint64_t idle_timeout_us{infinity};          // then it goes back to its standby
     std::optional<std::uint32_t> idle_cpu_permille{}; // of one processor: above it, it is not idle
@@ -140,6 +144,9 @@ bool runs_systemd(const UnitSpec& spec);
 bool has_machine_shell(const UnitSpec& spec);
 /// Whether it is ready when the payload says so (sd_notify(3)): as declared, or because it is a systemd.
 bool awaits_word(const UnitSpec& spec);
+/// Whether standard output and error are a pipe that ctrd reads: as declared, or because an image's programs may open
+/// /dev/stdout and /dev/stderr, as those of most images do. A socket, such as the journal's, can't be opened.
+bool pipes_output(const UnitSpec& spec);
 /// What it is made of: the image's name, or the folder as it was written.
 const std::string& source_of(const UnitSpec& spec);
 /// The key that says so.

@@ -34,6 +34,31 @@ Error not_there(std::uint64_t inode, const std::string& where) {
     return os_error(ENOENT, "cannot find the listening socket " + std::to_string(inode) + " in " + where);
 }
 
+/// `kind`: as links in /proc have it.
+Result<UniqueFd> take(pid_t pid, const std::string& kind, std::uint64_t inode) {
+    const std::string process = "process " + std::to_string(pid);
+    const std::string path = "/proc/" + std::to_string(pid) + "/fd";
+    const UniqueFd pidfd = TRY(open_pidfd(pid));
+    const Dir dir{::opendir(path.c_str())};
+    if (!dir)
+        return fail(os_error(errno, "cannot list the descriptors of " + process));
+    const std::string wanted = kind + ":[" + std::to_string(inode) + "]";
+    while (const dirent* entry = ::readdir(dir.get())) {
+        char link[64];
+        const ssize_t length = ::readlinkat(::dirfd(dir.get()), entry->d_name, link, sizeof link);
+        if (length < 0 || std::string_view{link, static_cast<std::size_t>(length)} != wanted)
+            continue;
+        int number = -1;
+        std::from_chars(entry->d_name, entry->d_name + std::char_traits<char>::length(entry->d_name), number);
+        UniqueFd fd = TRY(steal_fd(pidfd.get(), number).context(process));
+        // The process may have put something else there since we read the link.
+        struct stat st {};
+        if (::fstat(fd.get(), &st) == 0 && st.st_ino == inode)
+            return fd;
+    }
+    return fail(not_there(inode, process));
+}
+
 } // namespace
 
 bool SocketFacts::is_ip() const noexcept { return family == AF_INET || family == AF_INET6; }
@@ -59,28 +84,9 @@ Result<void> restore_backlog(int listener, int backlog) {
     return {};
 }
 
-Result<UniqueFd> take_socket_of(pid_t pid, std::uint64_t inode) {
-    const std::string process = "process " + std::to_string(pid);
-    const std::string path = "/proc/" + std::to_string(pid) + "/fd";
-    const UniqueFd pidfd = TRY(open_pidfd(pid));
-    const Dir dir{::opendir(path.c_str())};
-    if (!dir)
-        return fail(os_error(errno, "cannot list the descriptors of " + process));
-    const std::string wanted = "socket:[" + std::to_string(inode) + "]";
-    while (const dirent* entry = ::readdir(dir.get())) {
-        char link[64];
-        const ssize_t length = ::readlinkat(::dirfd(dir.get()), entry->d_name, link, sizeof link);
-        if (length < 0 || std::string_view{link, static_cast<std::size_t>(length)} != wanted)
-            continue;
-        int number = -1;
-        std::from_chars(entry->d_name, entry->d_name + std::char_traits<char>::length(entry->d_name), number);
-        UniqueFd fd = TRY(steal_fd(pidfd.get(), number).context(process));
-        // The process may have put something else there since we read the link.
-        if (const auto facts = look_at(fd.get()); facts && facts->inode == inode)
-            return fd;
-    }
-    return fail(not_there(inode, process));
-}
+Result<UniqueFd> take_socket_of(pid_t pid, std::uint64_t inode) { return take(pid, "socket", inode); }
+
+Result<UniqueFd> take_pipe_of(pid_t pid, std::uint64_t inode) { return take(pid, "pipe", inode); }
 
 Result<UniqueFd> take_listener(std::uint64_t inode, const std::string& cgroup) {
     auto from_manager = take_socket_of(1, inode);

@@ -29,6 +29,8 @@ Result<void> restore_backlog(int listener, int backlog = longest_backlog);
 
 /// A descriptor of `pid` for the socket with this inode number, found in its /proc/PID/fd. ENOENT: it has none.
 Result<UniqueFd> take_socket_of(pid_t pid, std::uint64_t inode);
+/// The same for a pipe.
+Result<UniqueFd> take_pipe_of(pid_t pid, std::uint64_t inode);
 
 /// The listener again: out of the service manager, which holds every listener of a socket unit, else out of the
 /// processes in `cgroup` (a path below the cgroup mount; its sub-groups too).

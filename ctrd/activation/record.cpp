@@ -46,6 +46,8 @@ std::string to_json(const RunRecord& record) {
                          {"socket_cgroup", record.socket_cgroup}};
     if (record.terminal != 0)
         value["terminal"] = record.terminal;
+    if (record.output != 0)
+        value["output"] = record.output;
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -59,7 +61,8 @@ Result<RunRecord> parse_record(std::string_view json) {
                          {},
                          value.value("phase", std::string{"running"}),
                          value.value("socket_cgroup", std::uint64_t{0}),
-                         value.value("terminal", std::uint64_t{0})};
+                         value.value("terminal", std::uint64_t{0}),
+                         value.value("output", std::uint64_t{0})};
         for (const auto& socket : value.at("sockets"))
             record.sockets.push_back(to_socket(socket));
         return record;

@@ -33,6 +33,7 @@ struct RunRecord {
     std::string phase{"running"};
     std::uint64_t socket_cgroup{0}; // the id of that in which the IP sockets were made; 0: there are none
     std::uint64_t terminal{0};      // st_dev of the terminal's master, which is its devpts' own; 0: it has no terminal
+    std::uint64_t output{0};        // inode of the pipe that is its standard output and error; 0: there is none
 };
 
 std::string record_path(std::string_view container);

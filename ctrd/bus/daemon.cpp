@@ -17,6 +17,7 @@
 #include "ctrd/bus/machine_shells.hpp"
 #include "ctrd/bus/machine_sockets.hpp"
 #include "ctrd/bus/manager_object.hpp"
+#include "ctrd/bus/outputs.hpp"
 #include "ctrd/bus/scopes.hpp"
 #include "ctrd/bus/standby.hpp"
 #include "ctrd/bus/terminals.hpp"
@@ -67,7 +68,7 @@ private:
     void watch_registry();
     void on_units_loaded(Result<void> loaded);
     void recover_machines();
-    void recover_terminals();
+    void recover_terminals_and_outputs();
     void on_handover(const HandoverMessage& message, Handover::Descriptors descriptors);
     void on_ended(const std::string& name, UniqueFd asker);
     void store(const HandoverMessage& message, UniqueFd notify_fd);
@@ -92,6 +93,7 @@ private:
         [this](const auto& request, pid_t pid, UniqueFd asker) { scopes_.make(request, pid, std::move(asker)); }};
     Registry registry_{compiled_folder};
     Terminals terminals_{event_.get()};
+    Outputs outputs_{event_.get()};
     MachineShells shells_{event_.get(), [this](const auto& name) { return leader_of(registry_.unit(name)); }};
     DeclaredWatch declared_{
         event_.get(),
@@ -166,12 +168,13 @@ void Daemon::recover_machines() {
         shells_.add(std::move(socket));
 }
 
-void Daemon::recover_terminals() {
+void Daemon::recover_terminals_and_outputs() {
     std::vector<std::string> running;
     for (const auto& [name, container] : registry_.containers())
         if (leader_of(container.unit) != 0)
             running.push_back(name);
     terminals_.recover(1, running);
+    outputs_.recover(1, running);
 }
 
 Result<void> Daemon::add_objects() {
@@ -195,6 +198,7 @@ void Daemon::watch_registry() {
              actions_.changed(container);
              shells_.remove(container.name);
              terminals_.end(container.name);
+             outputs_.end(container.name);
              remove_leftovers(container.name);
              if (announcing_)
                  announce_removed(bus_.get(), container);
@@ -242,7 +246,7 @@ void Daemon::on_units_loaded(Result<void> loaded) {
     if (loaded) {
         announcing_ = true;
         fault_point("ctrd-units-loaded");
-        recover_terminals();
+        recover_terminals_and_outputs();
         recover_machines(); // not before it is known which containers run
         if (const int r = sd_bus_request_name(bus_.get(), bus_name, 0); r < 0)
             loaded = fail(os_error(-r, "cannot take the bus name '" + std::string{bus_name} + "'",
@@ -277,6 +281,8 @@ void Daemon::on_handover(const HandoverMessage& message, Handover::Descriptors d
         shells_.add(std::move(descriptors.machine));
     if (descriptors.terminal)
         terminals_.add(message.name, std::move(descriptors.terminal));
+    if (descriptors.output)
+        outputs_.add(message.name, message.leader, std::move(descriptors.output));
     if (descriptors.notify) // else its unit's state says the rest
         store(message, std::move(descriptors.notify));
 }
@@ -331,8 +337,10 @@ void Daemon::register_machine(const Container& container) {
         registered_.erase(container.name);
         if (state == "stopped" || state == "failed") // while it starts, its socket may be here already
             shells_.remove(container.name);
-        if (leader == 0 && state != "starting") // as above
+        if (leader == 0 && state != "starting") { // as above
             terminals_.end(container.name);
+            outputs_.end(container.name);
+        }
         return;
     }
     if (const auto [at, fresh] = registered_.try_emplace(container.name, leader); !fresh && at->second == leader)

@@ -5,6 +5,7 @@
 #include "ctrd/bus/bind_watch.hpp"
 #include "ctrd/bus/log.hpp"
 #include "ctrd/bus/machine_sockets.hpp"
+#include "ctrd/bus/outputs.hpp"
 #include "ctrd/bus/scope_request.hpp"
 #include "ctrd/bus/terminals.hpp"
 
@@ -104,6 +105,8 @@ Result<void> Handover::receive(UniqueFd socket) {
             descriptors.machine = std::move(fd);
         else if (is_terminal_master(fd.get()))
             descriptors.terminal = std::move(fd);
+        else if (is_pipe(fd.get()))
+            descriptors.output = std::move(fd);
         else
             return fail(bad_input("container '" + message.name + "': a descriptor is nothing of ctrd's"));
     }

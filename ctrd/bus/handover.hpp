@@ -1,6 +1,6 @@
 // /run/ctrd/handover: ctr-run tells that a container is ready, and hands over what is ctrd's from then on: its seccomp
-// notification descriptor, its machine socket and its terminal. And that it has ended, before its unit is at rest.
-// ctr-oci asks for a scope there (scope_request.hpp).
+// notification descriptor, its machine socket, its terminal and its output. And that it has ended, before its unit is
+// at rest. ctr-oci asks for a scope there (scope_request.hpp).
 #pragma once
 
 #include "ctrd/base/fd.hpp"
@@ -28,6 +28,7 @@ public:
         UniqueFd notify{};   // none where the container adopts no socket
         UniqueFd machine{};  // none where a systemd runs in the container
         UniqueFd terminal{}; // its master; none where terminal = true is not declared
+        UniqueFd output{};   // the pipe that it writes to; none where that is the journal's socket
     };
     using Received = std::function<void(const HandoverMessage& message, Descriptors descriptors)>;
     /// ctr-run waits until a byte comes over `asker`, or its end.

@@ -19,6 +19,7 @@ struct ChildContext {
     bool sets_limits{false};    // its own: not where the parent has set them, with rights that we don't have
     int start_socket{-1};
     int console_socket{-1};
+    int output{-1};               // becomes the payload's standard output and error
     int init{-1};                 // becomes PID 1, and the payload its child; above 3 + pass_count
     const int* pass_fds{nullptr}; // all above 3 + pass_count
     unsigned pass_count{0};

@@ -190,6 +190,7 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     context.start_socket = options.start_socket;
     context.console_socket = options.console_socket;
     context.plain_newlines = options.plain_newlines;
+    context.output = options.output;
     context.init = init.get();
     context.pass_fds = passed.data();
     context.pass_count = static_cast<unsigned>(passed.size());

@@ -29,6 +29,8 @@ struct SpawnOptions {
     int console_socket{-1};
     /// The terminal does not write a carriage return before each newline: for whoever reads its output from a pipe.
     bool plain_newlines{false};
+    /// The payload's standard output and error; -1: ours. Not for process.terminal.
+    int output{-1};
     /// Descriptors that the payload gets as 3, 4, ... (--preserve-fds, LISTEN_FDS); -1: none of that number.
     std::vector<int> pass_fds{};
     /// LISTEN_PID must be the payload's own pid: with this, LISTEN_FDS=<pass_fds> and LISTEN_PID are added to its

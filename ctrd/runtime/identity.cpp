@@ -37,6 +37,8 @@ int start_session(ChildContext& context) noexcept {
     // A shell that starts us in the foreground may have made us a group leader already: no matter.
     if (::setsid() < 0 && errno != EPERM)
         return errno;
+    if (context.output >= 0 && (::dup2(context.output, STDOUT_FILENO) < 0 || ::dup2(context.output, STDERR_FILENO) < 0))
+        return errno;
     if (context.terminal < 0)
         return 0;
     if (::ioctl(context.terminal, TIOCSCTTY, 0) < 0)

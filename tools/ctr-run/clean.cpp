@@ -13,6 +13,7 @@
 #include "tools/ctr-run/host_files.hpp"
 #include "tools/ctr-run/image.hpp"
 #include "tools/ctr-run/machine_files.hpp"
+#include "tools/ctr-run/output.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
 #include "tools/ctr-run/unit.hpp"
 
@@ -74,10 +75,21 @@ void pause_after_failure(const std::string& name, const std::vector<UniqueFd>& l
         activation::refuse_clients(fds, pause);
 }
 
+/// Whoever was to read it may have been killed before. Before the word of its end, which it should come before.
+void pass_on_last_words(const std::string& name) {
+    const auto record = activation::read_record(name);
+    if (!record || record->output == 0)
+        return;
+    if (auto pipe = activation::take_pipe_of(1, record->output))
+        Output{std::move(*pipe)}.pass_on();
+}
+
 } // namespace
 
 Result<void> clean(const std::string& name) {
     fault_point("clean-begun");
+    pass_on_last_words(name);
+    fault_point("clean-last-words-passed-on");
     tell_ended(name);
     fault_point("clean-end-told");
     leave_machined(name);

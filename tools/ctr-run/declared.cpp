@@ -89,6 +89,7 @@ Result<Declared> to_declared(const json& own, const std::string& name) {
         declared.accepts = own.value("accept", false);
         declared.systemd = own.value("systemd", false);
         declared.notify = own.value("notify", false);
+        declared.pipes_output = own.value("output", std::string{"journal"}) == "pipe";
         declared.init = own.value("init", false);
         declared.machine_shell = own.value("machine_shell", false);
         if (const auto link = own.value("link_journal", std::string{}); !link.empty())

@@ -48,6 +48,7 @@ struct Declared {
     bool accepts{false};           // a container for each connection
     bool systemd{false};           // is what runs in the container
     bool notify{false};            // the payload says itself when it is ready (sd_notify)
+    bool pipes_output{false};      // standard output and error are a pipe, which ctrd reads
     bool init{false};              // ctr-init is PID 1, the payload its child
     bool sends_stop_signal{false}; // systemd was told another one: `stop` sends it
     std::optional<DeclaredImage> image{};

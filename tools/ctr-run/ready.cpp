@@ -17,14 +17,16 @@ constexpr std::chrono::milliseconds longest_straggling = 2000ms;
 /// A socket of a program that binds late is looked for only when most have bound theirs.
 constexpr std::chrono::milliseconds look_after = 300ms;
 
-enum class Event { bind, proxy, fallback, word, ended, timeout };
+enum class Event { bind, proxy, fallback, word, output, ended, timeout };
 
 Event wait(int notify_fd, int pidfd, int timeout, const Proxy* proxy = nullptr, const Proxy* fallback = nullptr,
-           const ReadySocket* ready = nullptr) {
-    std::array waiting{pollfd{notify_fd, POLLIN, 0}, pollfd{pidfd, POLLIN, 0},
+           const ReadySocket* ready = nullptr, const Output* output = nullptr) {
+    std::array waiting{pollfd{notify_fd, POLLIN, 0},
+                       pollfd{pidfd, POLLIN, 0},
                        pollfd{proxy == nullptr ? -1 : proxy->fd(), POLLIN, 0},
                        pollfd{fallback == nullptr ? -1 : fallback->fd(), POLLIN, 0},
-                       pollfd{ready == nullptr ? -1 : ready->fd(), POLLIN, 0}};
+                       pollfd{ready == nullptr ? -1 : ready->fd(), POLLIN, 0},
+                       pollfd{output == nullptr ? -1 : output->fd(), POLLIN, 0}};
     int n = -1;
     do
         n = ::poll(waiting.data(), waiting.size(), timeout);
@@ -33,14 +35,17 @@ Event wait(int notify_fd, int pidfd, int timeout, const Proxy* proxy = nullptr, 
         return Event::timeout;
     if (waiting[4].revents != 0) // before its end: it may have said so and have ended well
         return Event::word;
+    const bool has_written = waiting[5].revents != 0;
     if (waiting[1].revents != 0)
-        return Event::ended;
+        return has_written ? Event::output : Event::ended; // its last words, too
     if (waiting[2].revents != 0)
         return Event::proxy;
     if (waiting[3].revents != 0)
         return Event::fallback;
-    // Hang-up of the first: nobody is left who could bind.
-    return (waiting[0].revents & POLLIN) != 0 ? Event::bind : Event::ended;
+    if ((waiting[0].revents & POLLIN) != 0)
+        return Event::bind;
+    // After all others: a program may write without end. A hang-up of the first: nobody is left who could bind.
+    return has_written ? Event::output : Event::ended;
 }
 
 /// One bind that is waited for; which family it has is the payload's business.
@@ -156,7 +161,7 @@ Result<void> BindPhase::await_declared(const Deadline& deadline) {
     while (!awaited.missing.empty() || awaited.any || ready_ != nullptr) {
         const int left = deadline.poll_timeout();
         const int timeout = looked ? left : std::min(left, patience.poll_timeout());
-        switch (wait(notify_fd_, pidfd_, timeout, proxy_, fallback_ ? &*fallback_ : nullptr, ready_)) {
+        switch (wait(notify_fd_, pidfd_, timeout, proxy_, fallback_ ? &*fallback_ : nullptr, ready_, output_)) {
         case Event::bind:
             if (const auto index = TRY(answer_one())) {
                 std::erase(awaited.missing, place_of(sockets_.listeners()[*index]));
@@ -172,6 +177,10 @@ Result<void> BindPhase::await_declared(const Deadline& deadline) {
         case Event::word:
             if (ready_->take())
                 ready_ = nullptr;
+            break;
+        case Event::output:
+            if (!output_->pass_on_some())
+                output_ = nullptr;
             break;
         case Event::ended:
             if (awaited.missing.empty() && !awaited.any)

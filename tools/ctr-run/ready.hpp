@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ctrd/base/deadline.hpp"
+#include "tools/ctr-run/output.hpp"
 #include "tools/ctr-run/proxy.hpp"
 #include "tools/ctr-run/ready_socket.hpp"
 #include "tools/ctr-run/sockets.hpp"
@@ -22,6 +23,9 @@ public:
 
     /// READY=1 of the payload itself is waited for, too.
     void await_word(ReadySocket* ready) { ready_ = ready; }
+
+    /// What the payload writes meanwhile is passed on: it must not wait for us where we wait for it.
+    void read_output(const Output* output) { output_ = output; }
 
     /// Answers binds until every declared port was bound once, or is listened on behind its proxy. One with deliver =
     /// "auto" that is listened on although nobody saw it bound is proxied. Then, or meanwhile, the payload's own word
@@ -55,7 +59,8 @@ private:
     int pidfd_;
     const Proxy* proxy_;
     StartProxy start_proxy_;
-    ReadySocket* ready_{nullptr}; // null when it has come
+    ReadySocket* ready_{nullptr};   // null when it has come
+    const Output* output_{nullptr}; // null when it is at its end
     std::optional<Proxy> fallback_{};
     std::vector<Mixed> mixed_;
 };

@@ -23,6 +23,7 @@
 #include "tools/ctr-run/init_program.hpp"
 #include "tools/ctr-run/journal_link.hpp"
 #include "tools/ctr-run/machine_files.hpp"
+#include "tools/ctr-run/output.hpp"
 #include "tools/ctr-run/ready.hpp"
 #include "tools/ctr-run/stopwatch.hpp"
 #include "tools/ctr-run/unit.hpp"
@@ -63,6 +64,7 @@ private:
     Result<void> spawn();
     Result<void> run_payload(const Deadline& deadline);
     Result<void> keep_terminal();
+    [[nodiscard]] Result<void> keep_output() const;
     Result<void> write_record(const char* phase) const;
     [[nodiscard]] std::vector<int> lasting() const;
     [[nodiscard]] std::vector<int> for_ctrd() const;
@@ -72,6 +74,7 @@ private:
     void keep_times();
     Result<Proxy> start_proxy(std::span<const Route> routes) const;
     [[nodiscard]] bool waits() const { return sockets_.any_adopted() || sockets_.any_proxied() || host_files_.ready; }
+    void give_away();
     void finish_binds(BindPhase& binds);
     Result<void> await_ports(const Deadline& deadline);
 
@@ -89,6 +92,7 @@ private:
     UniqueFd notify_fd_;
     std::optional<SocketPair> console_; // over which the child sends the master of its terminal
     UniqueFd terminal_;
+    std::optional<Output> output_; // until it is ctrd's
     std::uint64_t terminal_device_{0};
     bool recorded_{false};
     bool completed_{false};
@@ -98,6 +102,8 @@ Start::~Start() {
     if (completed_)
         return;
     container_.reset(); // kills the payload
+    if (output_)
+        output_->pass_on();
     if (cgroup_)
         if (auto removed = remove_payload_cgroup(*cgroup_); !removed)
             print_warning(name_, removed.error());
@@ -204,7 +210,13 @@ Result<void> Start::spawn() {
         console_ = TRY(make_socket_pair());
         options.console_socket = console_->theirs.get();
     }
+    if (declared_.pipes_output) {
+        output_ = TRY(Output::make());
+        options.output = output_->payloads_end();
+    }
     container_ = TRY(runtime::Container::spawn(plan_, options));
+    if (output_)
+        output_->close_payloads_end();
     fault_point("start-cloned");
     watch_.lap("open its files, clone its first process");
     return {};
@@ -213,7 +225,7 @@ Result<void> Start::spawn() {
 Result<void> Start::write_record(const char* phase) const {
     const std::uint64_t started = TRY(start_time(container_->pid()));
     return activation::write_record({name_, container_->pid(), started, cgroup_->payload, sockets_.recorded(), phase,
-                                     socket_cgroup_, terminal_device_});
+                                     socket_cgroup_, terminal_device_, output_ ? output_->inode() : 0});
 }
 
 /// Its master lives as long as the unit, in the unit's own store. The poll would take it out of there whenever no
@@ -233,7 +245,7 @@ Result<void> Start::keep_terminal() {
     return write_record("running");
 }
 
-/// The descriptors that are ctrd's from READY on, but for the terminal.
+/// The descriptors that are ctrd's from READY on, but for those that keep_terminal() and keep_output() have stored.
 std::vector<int> Start::lasting() const {
     std::vector<int> fds;
     for (const UniqueFd* fd : {&notify_fd_, &machine_.socket})
@@ -242,12 +254,22 @@ std::vector<int> Start::lasting() const {
     return fds;
 }
 
-/// And the terminal, which is in the unit's store already.
+/// And those.
 std::vector<int> Start::for_ctrd() const {
     auto fds = lasting();
     if (terminal_)
         fds.push_back(terminal_.get());
+    if (output_)
+        fds.push_back(output_->fd());
     return fds;
+}
+
+/// As the terminal: it may come to have no writer for a while.
+Result<void> Start::keep_output() const {
+    if (!output_)
+        return {};
+    const int fd = output_->fd();
+    return manager_.send("FDSTORE=1\nFDPOLL=0\nFDNAME=" + std::string{stored_name}, {&fd, 1});
 }
 
 /// With all that lasts for the unit's own store: there it is safe from whatever happens to ctrd.
@@ -283,9 +305,18 @@ void Start::complete() {
     container_->release();
     watch_.lap("tell systemd that it is ready");
     tell_started(name_, container_->pid()); // a journal that is busy makes nobody wait but us
-    // What it has to know it also hears from systemd, and takes out of the unit's store.
-    if (!notify_fd_) [[maybe_unused]]
-        auto handed = hand_over(name_, container_->pid(), for_ctrd());
+    if (!notify_fd_)
+        give_away();
+}
+
+/// What ctrd has to know it also hears from systemd, and takes out of the unit's store.
+void Start::give_away() {
+    auto handed = hand_over(name_, container_->pid(), for_ctrd());
+    if (!handed && notify_fd_)
+        print_warning(name_, handed.error());
+    if (!handed && output_)
+        output_->pass_on(); // what came before there was nobody
+    output_.reset();
 }
 
 void Start::keep_times() {
@@ -295,8 +326,11 @@ void Start::keep_times() {
 
 /// ctrd gets the notification descriptor only when we have ceased to read from it.
 void Start::finish_binds(BindPhase& binds) {
-    if (!binds.answer_stragglers())
+    if (!binds.answer_stragglers()) {
+        if (output_)
+            output_->pass_on();
         return;
+    }
     if (const auto port = binds.mixed_families())
         print_warning(name_,
                       Error{std::errc::address_family_not_supported,
@@ -305,8 +339,7 @@ void Start::finish_binds(BindPhase& binds) {
                             "some programs refuse IPv6 clients then; listen = \"0.0.0.0:PORT\" gives them IPv4 ones"});
     sockets_.restore_backlogs();
     fault_point("start-binds-finished");
-    if (auto handed = hand_over(name_, container_->pid(), for_ctrd()); !handed)
-        print_warning(name_, handed.error());
+    give_away();
 }
 
 /// Until its exec. Without a port to wait for that is READY, said before the payload's first instruction.
@@ -317,6 +350,7 @@ Result<void> Start::run_payload(const Deadline& deadline) {
     stop.wait();
     fault_point("start-executed");
     TRY_VOID(keep_terminal());
+    TRY_VOID(keep_output());
     watch_.lap("its own set-up ends, exec");
     return waits() ? Result<void>{} : tell_ready();
 }
@@ -352,6 +386,8 @@ Result<void> Start::await_ports(const Deadline& deadline) {
                     [this](std::span<const Route> late) { return start_proxy(late); }};
     if (host_files_.ready)
         binds.await_word(&*host_files_.ready);
+    if (output_)
+        binds.read_output(&*output_);
     TRY_VOID(binds.await_declared(deadline));
     fault_point("start-bound");
     watch_.lap("the program starts and is ready");
