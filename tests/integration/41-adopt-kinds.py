@@ -126,6 +126,34 @@ report([answer[1:] for answer in answers] == [(8230 + i, b"data") for i in range
 stop("early")
 run("systemctl", "stop", "ctr@early.socket")
 
+# --- what it is told of its socket
+
+write("/srv/named.py", """
+import socket
+for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+    s = socket.socket(family)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    s.bind((address, 80))
+    s.listen(5)
+    if family == socket.AF_INET:
+        first = s
+for s in (first, s):
+    client, _ = s.accept()
+    client.send(f"{s.getsockname()[1]} {client.getsockname()[1]}".encode())
+    client.close()
+""")
+container("named", ["/usr/bin/python3", "/srv/named.py"], ['listen = "127.0.0.1:8257"\nport = 80', 'listen = "[::1]:8257"\nport = 80'])
+answers = [attempt(ask, 8257)]
+with socket.create_connection(("::1", 8257), 60) as client:
+    client.settimeout(60)
+    answers.append(client.recv(100))
+report(answers == [b"80 80"] * 2, "getsockname says the port that the program has bound, of listeners and of connections", f"{answers}\n{log_of('named')[-800:]}")
+run("systemctl", "stop", "ctr@named.socket", "ctr@named.service")
+answers = [run("systemctl", "show", "-p", "Listen", "ctr@named.socket"), run("ctrctl", "status", "named")]
+report(all("8257" in answer for answer in answers), "everybody else is told the host's", answers)
+
 # --- idle, by datagrams alone
 
 container("sleepy", ["/usr/bin/python3", "/srv/kinds.py"], KINDS[:3], 'idle-timeout = "2s"')

@@ -123,6 +123,10 @@ server("php", 80, ["/usr/bin/php", "-S", "0.0.0.0:80", "-t", "/srv/www"], lambda
 
 server("node", 80, ["/usr/bin/node", "/srv/app.js"], curl, "node works")
 
+write("/srv/cluster.js", "const cluster = require('cluster')\nif (cluster.isPrimary) { cluster.fork(); cluster.fork() }\n"
+                         "else require('http').createServer((q, a) => a.end('cluster works')).listen(80)\n")
+server("node-cluster", 80, ["/usr/bin/node", "/srv/cluster.js"], curl, "cluster works")
+
 server("sshd", 22, ["/usr/sbin/sshd", "-D", "-e"],
        lambda port: client("ssh", "-p", str(port), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
                            "root@127.0.0.1", "echo from the inside"), "from the inside",

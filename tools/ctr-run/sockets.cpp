@@ -46,7 +46,7 @@ Result<void> check_adoptable(const DeclaredSocket& declared, const activation::S
 }
 
 /// 0 for a socket that is not IP.
-std::uint16_t tcp_port(int fd) {
+std::uint16_t ip_port(int fd) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
@@ -154,6 +154,17 @@ Route Sockets::route_of(std::size_t number) const {
             socket.fd.get(), socket.declared.port, socket.declared.path};
 }
 
+std::vector<activation::PortName> Sockets::port_names() const {
+    std::vector<activation::PortName> names;
+    for (const Socket& socket : sockets_) {
+        const bool is_adopted = socket.declared.deliver == Deliver::adopt && !socket.declared.of_range;
+        const std::uint16_t host_port = is_adopted ? ip_port(socket.fd.get()) : std::uint16_t{0};
+        if (host_port != 0 && host_port != socket.declared.port)
+            names.push_back({host_port, socket.declared.port});
+    }
+    return names;
+}
+
 std::vector<Route> Sockets::proxied() const {
     std::vector<Route> routes;
     for (std::size_t i = 0; i < sockets_.size(); ++i)
@@ -180,7 +191,7 @@ std::vector<activation::RecordedSocket> Sockets::recorded() const {
                           : proxy ? "proxy"
                                   : "pass",
                           socket.inode, socket.family, adopt ? socket.declared.port : std::uint16_t{0},
-                          socket.stream ? tcp_port(socket.fd.get()) : std::uint16_t{0},
+                          socket.stream ? ip_port(socket.fd.get()) : std::uint16_t{0},
                           socket.stream ? SOCK_STREAM : SOCK_DGRAM, adopt ? socket.declared.path : ""});
     }
     return result;

@@ -3,6 +3,7 @@
 
 #include "ctrd/activation/adopt.hpp"
 #include "ctrd/activation/listen_fds.hpp"
+#include "ctrd/activation/port_names.hpp"
 #include "ctrd/activation/record.hpp"
 #include "tools/ctr-run/declared.hpp"
 
@@ -47,6 +48,10 @@ public:
     [[nodiscard]] std::uint64_t inode_of(std::size_t index) const { return sockets_[adopted_[index]].inode; }
     [[nodiscard]] bool is_automatic(std::size_t index) const { return sockets_[adopted_[index]].automatic; }
     [[nodiscard]] std::size_t number_of(std::size_t index) const { return adopted_[index]; }
+
+    /// What the payload is told of adopted sockets whose port on the host is another one. Not of those of a range: by
+    /// these a server tells its clients where to connect to.
+    [[nodiscard]] std::vector<activation::PortName> port_names() const;
 
     [[nodiscard]] std::vector<Route> proxied() const;
     [[nodiscard]] bool any_proxied() const { return !proxied().empty(); }

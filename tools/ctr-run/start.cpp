@@ -4,6 +4,7 @@
 //     MAINPID=  BARRIER=1  go  (exec seen)  [declared binds answered]  READY=1 FDSTORE=1  [stragglers]  hand-over
 #include "tools/ctr-run/commands.hpp"
 
+#include "ctrd/activation/port_names.hpp"
 #include "ctrd/activation/record.hpp"
 #include "ctrd/activation/refuse.hpp"
 #include "ctrd/activation/traffic.hpp"
@@ -61,6 +62,7 @@ private:
     void count_connections() const;
     Result<void> forget_stored(const std::vector<activation::ListenFd>& handed) const;
     Result<void> make_cgroup();
+    void name_ports() const;
     Result<void> spawn();
     Result<void> run_payload(const Deadline& deadline);
     Result<void> keep_terminal();
@@ -187,6 +189,20 @@ Result<void> Start::make_cgroup() {
         TRY_VOID(runtime::limit_devices(cgroup_->payload_folder(), plan_.resources.devices));
     watch_.lap("plan it, make its cgroup");
     return {};
+}
+
+/// Without it all works but programs that compare what they have bound with what they are told.
+void Start::name_ports() const {
+    const auto names = sockets_.port_names();
+    if (names.empty() || socket_cgroup_ == 0)
+        return;
+    const auto cgroup = activation::open_cgroup(socket_cgroup_);
+    const auto named =
+        cgroup ? activation::name_ports(*cgroup, cgroup_->payload_folder(), names) : fail(cgroup.error());
+    if (!named)
+        print_warning(name_, {named.error().code, named.error().message,
+                              "getsockname(2) tells the payload the ports of the host; the same ones on both sides "
+                              "make no difference"});
 }
 
 Result<void> Start::spawn() {
@@ -358,6 +374,7 @@ Result<void> Start::run_payload(const Deadline& deadline) {
 Result<void> Start::run() {
     TRY_VOID(prepare());
     TRY_VOID(make_cgroup());
+    name_ports();
     TRY_VOID(spawn());
     // Before the payload can end: what `clean` would have removed must not be written after it.
     recorded_ = true;
