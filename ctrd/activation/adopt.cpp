@@ -74,7 +74,7 @@ Result<BindRequest> comparable(const BindRequest& request) {
 
 Result<void> exchange(int notify_fd, const BindRequest& request, const Caller& caller, int listener) {
     // While its own socket is in its place, since they are found by that.
-    const auto entries = find_epoll_entries(request, caller);
+    const auto entries = find_epoll_entries(request.thread, caller.pidfd.get(), request.fd, caller.facts.inode);
     TRY_VOID(carry_over(caller, listener));
     TRY_VOID(put_in_place(notify_fd, request, request.fd, listener, caller.close_on_exec));
     if (!entries)
@@ -195,7 +195,13 @@ Result<void> put_back(int notify_fd, const BindRequest& request, const Displaced
     if (::bind(displaced.socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
         ::listen(displaced.socket.get(), SOMAXCONN) < 0)
         return fail(os_error(errno, "cannot give the payload's own socket back to it"));
-    return put_in_place(notify_fd, request, displaced.fd, displaced.socket.get(), displaced.close_on_exec);
+    const auto entries = TRY(find_epoll_entries(request.thread, caller.get(), displaced.fd, listener_inode));
+    for (const EpollEntry& entry : entries)
+        TRY_VOID(leave(entry, there->get(), displaced.fd));
+    TRY_VOID(put_in_place(notify_fd, request, displaced.fd, displaced.socket.get(), displaced.close_on_exec));
+    for (const EpollEntry& entry : entries)
+        TRY_VOID(enter(entry, displaced.socket.get(), displaced.fd));
+    return {};
 }
 
 } // namespace ctrd::activation

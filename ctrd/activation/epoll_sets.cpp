@@ -85,13 +85,26 @@ private:
     bool own_{false}; // it is that number's own
 };
 
+/// `harmless`: an error that is none.
+Result<void> change(const EpollEntry& entry, int operation, int socket, int number, int harmless) {
+    const UniqueFd set = TRY(dup(entry.set.get())); // one of the two is not called `number`
+    const int free_set = set.get() == number ? entry.set.get() : set.get();
+    const Borrowed borrowed{socket, number};
+    epoll_event event{};
+    event.events = entry.events;
+    event.data.u64 = entry.data;
+    if (!borrowed.good() || (::epoll_ctl(free_set, operation, number, &event) < 0 && errno != harmless))
+        return fail(os_error(errno, "cannot change the payload's epoll set"));
+    return {};
+}
+
 } // namespace
 
-Result<std::vector<EpollEntry>> find_epoll_entries(const BindRequest& request, const Caller& caller) {
-    const std::string process = "/proc/" + std::to_string(request.thread);
+Result<std::vector<EpollEntry>> find_epoll_entries(pid_t thread, int pidfd, int number, std::uint64_t inode) {
+    const std::string process = "/proc/" + std::to_string(thread);
     const std::unique_ptr<DIR, CloseDir> dir{::opendir((process + "/fd").c_str())};
     if (!dir)
-        return fail(os_error(errno, "cannot list the descriptors of process " + std::to_string(request.thread)));
+        return fail(os_error(errno, "cannot list the descriptors of process " + std::to_string(thread)));
     std::vector<EpollEntry> entries;
     unsigned descriptors = 0;
     unsigned sets = 0;
@@ -105,26 +118,22 @@ Result<std::vector<EpollEntry>> find_epoll_entries(const BindRequest& request, c
             continue;
         ++sets;
         const auto info = read_file(process + "/fdinfo/" + item->d_name, longest_info);
-        auto entry = info ? find_line(*info, request.fd, caller.facts.inode) : std::nullopt;
+        auto entry = info ? find_line(*info, number, inode) : std::nullopt;
         if (!entry)
             continue;
-        entry->set = TRY(steal_fd(caller.pidfd.get(), set));
+        entry->set = TRY(steal_fd(pidfd, set));
         entries.push_back(std::move(*entry));
     }
     return entries;
 }
 
-Result<void> enter(const EpollEntry& entry, int listener, int number) {
-    const UniqueFd set = TRY(dup(entry.set.get())); // one of the two is not called `number`
-    const int free_set = set.get() == number ? entry.set.get() : set.get();
-    const Borrowed borrowed{listener, number};
-    epoll_event event{};
-    event.events = entry.events;
-    event.data.u64 = entry.data;
+Result<void> enter(const EpollEntry& entry, int socket, int number) {
     // EEXIST: two descriptors for one set, or a call that is answered once more.
-    if (!borrowed.good() || (::epoll_ctl(free_set, EPOLL_CTL_ADD, number, &event) < 0 && errno != EEXIST))
-        return fail(os_error(errno, "cannot put the listener into the payload's epoll set"));
-    return {};
+    return change(entry, EPOLL_CTL_ADD, socket, number, EEXIST);
+}
+
+Result<void> leave(const EpollEntry& entry, int socket, int number) {
+    return change(entry, EPOLL_CTL_DEL, socket, number, ENOENT);
 }
 
 } // namespace ctrd::activation

@@ -126,6 +126,45 @@ report([answer[1:] for answer in answers] == [(8230 + i, b"data") for i in range
 stop("early")
 run("systemctl", "stop", "ctr@early.socket")
 
+# --- both families on one listener, each watched before the next one is bound
+
+write("/srv/both.py", """
+import select, socket, time
+def listening(family, address):
+    s = socket.socket(family)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setblocking(False)
+    if family == socket.AF_INET6:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    s.bind((address, 80))
+    s.listen(5)
+    watched.register(s, select.EPOLLIN)
+    return s
+watched = select.epoll()
+six = listening(socket.AF_INET6, "::")
+four = listening(socket.AF_INET, "0.0.0.0")
+stray = 0
+while True:
+    events = watched.poll()
+    stray += sum(fd == six.fileno() for fd, _ in events)
+    if any(fd == four.fileno() for fd, _ in events):
+        client, _ = four.accept()
+        client.send(b"%d" % stray)
+        client.close()
+    inside = socket.create_connection(("::1", 80)) if stray == 0 else None
+    if inside:
+        watched.poll()
+        other, _ = six.accept()
+        other.close()
+        inside.close()
+""")
+container("both", ["/usr/bin/python3", "/srv/both.py"], ['listen = "127.0.0.1:8258"\nport = 80'])
+answers = [attempt(ask, 8258) for _ in range(3)]
+report(answers == [b"0"] * 3, "a program that binds and watches [::] before 0.0.0.0 hears of the listener by the latter alone, and has the former in its own network",
+       f"{answers}\n{log_of('both')[-800:]}")
+stop("both")
+run("systemctl", "stop", "ctr@both.socket")
+
 # --- what it is told of its socket
 
 write("/srv/named.py", """
