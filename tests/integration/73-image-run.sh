@@ -72,12 +72,27 @@ check_equal "so has /var" gone "$(inside d 'test -e /var/mine || echo gone')"
 check_equal "the layers themselves are as they were" 1 "$(cat /var/lib/ctrd/layers/*/keep/k)"
 check_equal "no overlay is mounted on the host" "" "$(grep -w overlay /proc/self/mountinfo | grep -F -e /var/lib/ctrd -e upperdir=/proc)"
 
+# --- names ------------------------------------------------------------------------------------------------------------
+check_equal "a container of an image can look its own name up" "127.0.1.1 a 127.0.0.1" \
+    "$(inside a 'echo $(hostname -i) $(grep -w 127.0.1.1 /etc/hosts | cut -f2) $(grep -w localhost /etc/hosts | head -n 1 | cut -f1)')"
+check_status "in a file that it can't write to" 1 inside a 'echo 127.0.0.1 else >> /etc/hosts'
+echo '127.0.0.9 mine' > hosts
+sleeping e "$(printf '[[mount]]\nsource = "%s/hosts"\ntarget = "/etc/hosts"\n' "$work")"
+sleeping f 'network = "host"'
+check "two more" apply
+for name in e f; do check "$name starts" systemctl start "ctr@$name"; done
+check_equal "a file that is mounted there by declaration is left alone" "127.0.0.9 mine" "$(inside e 'cat /etc/hosts')"
+check_equal "in the host's network it has the host's names" "$(cat /etc/hosts; echo; cat /etc/resolv.conf 2> /dev/null)" \
+    "$(inside f 'cat /etc/hosts; echo; cat /etc/resolv.conf' 2> /dev/null)"
+for name in e f; do systemctl stop "ctr@$name"; rm "/etc/ctrd/containers/$name.toml"; done
+check "which are taken away again" apply
+
 # --- which image exactly ----------------------------------------------------------------------------------------------
 check_equal "the bus says which image runs" "host.example/web:1 $web" "$(ctrctl show --value -p Image -p ImageDigest a | xargs)"
 check_contains "so does the unit" "CTRD_IMAGE=host.example/web:1@$web" "$(property a Environment)"
 check_contains "and status" "$web" "$(ctrctl status a)"
 check_equal "and the journal" "host.example/web:1@$web" \
-    "$(journalctl --sync; journalctl -u ctr@a.service -o json _TRANSPORT=stdout | tail -n 1 | jq -r .CTRD_IMAGE)"
+    "$(journalctl --sync; journalctl -u ctr@a.service -o json SYSLOG_IDENTIFIER=a MESSAGE=up | tail -n 1 | jq -r .CTRD_IMAGE)"
 check_equal "and the list of images says who uses it" "a b c d" "$(ctrctl image list --json | jq -r '.[0].usedBy | join(" ")')"
 check_status "its name can't be removed" 1 ctrctl image rm host.example/web:1
 check_contains "and the message says whose it is" "is used by container '" "$output"

@@ -4,6 +4,7 @@
 #include "ctrd/image/paths.hpp"
 #include "ctrd/runtime/overlay.hpp"
 #include "ctrd/runtime/user_range.hpp"
+#include "tools/ctr-run/name_files.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -82,6 +83,8 @@ Result<plan::HostFacts> rootfs_facts(Declared& declared) {
     }
     if (declared.image)
         host.stack = TRY(make_stack(declared.name, *declared.image));
+    if (declared.image && !declared.systemd) // which keeps its names itself
+        host.offers = TRY(name_offers(declared));
     return host;
 }
 

@@ -157,7 +157,7 @@ Result<void> Start::prepare() {
     if (host_files_.offer) // below what the machine's own are mounted on
         machine_.offers.insert(machine_.offers.begin(), *host_files_.offer);
     fault_point("start-machine-files-made");
-    host.offers = machine_.offers;
+    host.offers.insert(host.offers.end(), machine_.offers.begin(), machine_.offers.end());
     host.is_machine = true;
     plan_ = TRY(plan::make_plan(declared_.spec, host));
     for (const std::string& sentence :
