@@ -21,7 +21,8 @@ constexpr std::int64_t output_priority = SD_EVENT_PRIORITY_NORMAL + 20;
 constexpr std::uint64_t rate_interval = 100'000; // microseconds
 constexpr unsigned reads_per_interval = 100;
 constexpr std::size_t read_size = 16384;
-constexpr std::uint64_t journal_patience = 20'000;
+constexpr std::uint64_t journal_pause = 20'000;
+constexpr int longest_patience = 500;     // pauses
 constexpr int most_reads_at_the_end = 64; // more than the pipe holds
 
 /// As `sender` where the kernel lets us, 0: as ourselves. The journal takes the unit, and what is said of it, from the
@@ -53,12 +54,12 @@ int send_as(int socket, pid_t sender, std::span<const JournalField> fields) {
 
 } // namespace
 
-Output::Output(sd_event* event, std::string container, pid_t leader, UniqueFd pipe, int journal)
-    : event_{event}, container_{std::move(container)}, leader_{leader}, pipe_{std::move(pipe)}, journal_{journal} {}
+Output::Output(sd_event* event, Writer writer, UniqueFd pipe, int journal, std::function<void()> gone)
+    : event_{event}, writer_{std::move(writer)}, pipe_{std::move(pipe)}, journal_{journal}, gone_{std::move(gone)} {}
 
-Result<std::unique_ptr<Output>> Output::watch(sd_event* event, std::string container, pid_t leader, UniqueFd pipe,
-                                              int journal) {
-    std::unique_ptr<Output> output{new Output{event, std::move(container), leader, std::move(pipe), journal}};
+Result<std::unique_ptr<Output>> Output::watch(sd_event* event, Writer writer, UniqueFd pipe, int journal,
+                                              std::function<void()> gone) {
+    std::unique_ptr<Output> output{new Output{event, std::move(writer), std::move(pipe), journal, std::move(gone)}};
     sd_event_source* source = nullptr;
     int r = sd_event_add_io(event, &source, output->pipe_.get(), EPOLLIN, on_output, output.get());
     output->readable_.reset(r >= 0 ? source : nullptr);
@@ -79,7 +80,7 @@ bool Output::read_some() {
         n = ::read(pipe_.get(), data + had, read_size);
         return had + (n > 0 ? static_cast<std::size_t>(n) : 0);
     });
-    if (n == 0) // no process of it has it open; somebody who has a descriptor of theirs would be noticed at the end
+    if (n == 0 && readable_) // none of its processes has it open, and none can open it again
         sd_event_source_set_enabled(readable_.get(), SD_EVENT_OFF);
     return n > 0;
 }
@@ -88,23 +89,23 @@ bool Output::read_some() {
 bool Output::give(std::string_view text, int priority) {
     const std::array fields{JournalField{"MESSAGE", std::string{text}},
                             JournalField{"PRIORITY", std::to_string(priority)},
-                            JournalField{"SYSLOG_IDENTIFIER", container_}};
-    int error = leader_ != 0 ? send_as(journal_, leader_, fields) : ESRCH;
+                            JournalField{"SYSLOG_IDENTIFIER", writer_.container}};
+    int error = writer_.leader != 0 ? send_as(journal_, writer_.leader, fields) : ESRCH;
     if (error == ESRCH) { // it has ended
-        leader_ = 0;
+        writer_.leader = 0;
         std::vector<JournalField> more{fields.begin(), fields.end()};
-        more.push_back({"OBJECT_SYSTEMD_UNIT", "ctr@" + container_ + ".service"});
-        more.push_back({"CTRD_NAME", container_});
+        more.push_back({"OBJECT_SYSTEMD_UNIT", "ctr@" + writer_.container + ".service"});
+        more.push_back({"CTRD_NAME", writer_.container});
         error = send_as(journal_, 0, more);
     }
     return error != EAGAIN && error != EINTR && error != ENOBUFS; // who can't be told at all is not waited for
 }
 
 /// False where the journal takes no more for now.
-bool Output::give_lines(bool at_end) {
+bool Output::give_lines() {
     std::string_view rest = written_;
     bool taken = true;
-    for (std::string_view before = rest; auto line = take_line(rest, at_end); before = rest)
+    for (std::string_view before = rest; auto line = take_line(rest, ended_); before = rest)
         if (!line->text.empty() && !give(line->text, line->priority)) {
             rest = before;
             taken = false;
@@ -116,37 +117,48 @@ bool Output::give_lines(bool at_end) {
     return taken;
 }
 
-void Output::wait_for_journal() {
+/// What was read goes to the journal first; until it has taken that, nothing more is read.
+void Output::go_on() {
+    const bool taken = give_lines();
+    if (ended_ && (taken || --patience_ == 0))
+        return look_again(0); // not from here: it will be destroyed
+    if (!taken)
+        look_again(journal_pause);
+    if (readable_)
+        sd_event_source_set_enabled(readable_.get(), taken ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+void Output::look_again(std::uint64_t microseconds) {
     sd_event_source* source = nullptr;
-    if (sd_event_add_time_relative(event_, &source, CLOCK_MONOTONIC, journal_patience, 0, on_later, this) < 0)
-        return;
-    later_.reset(source);
-    sd_event_source_set_enabled(readable_.get(), SD_EVENT_OFF);
+    if (sd_event_add_time_relative(event_, &source, CLOCK_MONOTONIC, microseconds, 0, on_later, this) >= 0)
+        later_.reset(source);
 }
 
 void Output::end() {
     readable_.reset();
-    later_.reset();
     for (int i = 0; i < most_reads_at_the_end && read_some(); ++i) {
     }
-    [[maybe_unused]] const bool taken = give_lines(true); // nobody is left to wait for it
+    ended_ = true;
+    patience_ = longest_patience;
+    go_on();
 }
 
 int Output::on_output(sd_event_source*, int, std::uint32_t, void* userdata) noexcept {
     auto& output = *static_cast<Output*>(userdata);
-    output.read_some();
-    if (!output.give_lines(false))
-        output.wait_for_journal();
+    if (output.read_some())
+        output.go_on();
     return 0;
 }
 
 int Output::on_later(sd_event_source*, std::uint64_t, void* userdata) noexcept {
     auto& output = *static_cast<Output*>(userdata);
     output.later_.reset();
-    if (!output.give_lines(false))
-        output.wait_for_journal();
-    else
-        sd_event_source_set_enabled(output.readable_.get(), SD_EVENT_ON);
+    if (output.ended_ && (output.written_.empty() || output.patience_ == 0)) {
+        const auto gone = output.gone_; // it may be destroyed by the call
+        gone();
+        return 0;
+    }
+    output.go_on();
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,9 +19,14 @@ namespace ctrd::bus {
 
 class Output {
 public:
-    /// `journal`: a datagram socket, which outlives it.
-    static Result<std::unique_ptr<Output>> watch(sd_event* event, std::string container, pid_t leader, UniqueFd pipe,
-                                                 int journal);
+    struct Writer {
+        std::string container{};
+        pid_t leader{0};
+    };
+    /// `journal`: a datagram socket, which outlives it. `gone` is told when it has ended and all of it is in the
+    /// journal: it may be destroyed then.
+    static Result<std::unique_ptr<Output>> watch(sd_event* event, Writer writer, UniqueFd pipe, int journal,
+                                                 std::function<void()> gone);
     Output(const Output&) = delete;
     Output& operator=(const Output&) = delete;
 
@@ -28,23 +34,26 @@ public:
     void end();
 
 private:
-    Output(sd_event* event, std::string container, pid_t leader, UniqueFd pipe, int journal);
+    Output(sd_event* event, Writer writer, UniqueFd pipe, int journal, std::function<void()> gone);
 
     bool read_some();
-    bool give_lines(bool at_end);
+    bool give_lines();
     [[nodiscard]] bool give(std::string_view text, int priority);
-    void wait_for_journal();
+    void go_on();
+    void look_again(std::uint64_t microseconds);
     static int on_output(sd_event_source* source, int fd, std::uint32_t events, void* userdata) noexcept;
     static int on_later(sd_event_source* source, std::uint64_t time, void* userdata) noexcept;
 
     sd_event* event_;
-    std::string container_;
-    pid_t leader_;
+    Writer writer_;
     UniqueFd pipe_;
     int journal_;
+    std::function<void()> gone_;
     EventSource readable_{};
     EventSource later_{};
     std::string written_{}; // and not in the journal yet
+    bool ended_{false};
+    int patience_{0}; // how often a journal that takes nothing is asked again after the end
 };
 
 } // namespace ctrd::bus

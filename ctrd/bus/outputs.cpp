@@ -16,16 +16,25 @@ void Outputs::add(const std::string& container, pid_t leader, UniqueFd pipe) {
     end(container);
     if (!journal_)
         journal_ = UniqueFd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-    auto output = journal_ ? Output::watch(event_, container, leader, std::move(pipe), journal_.get())
-                           : fail(os_error(errno, "cannot make a socket for the journal"));
+    if (!journal_)
+        return log_warning(os_error(errno, "container '" + container + "': cannot make a socket for the journal"));
+    auto slot = std::make_shared<Output*>(nullptr);
+    auto output = Output::watch(event_, {container, leader}, std::move(pipe), journal_.get(), [this, slot] {
+        ending_.remove_if([&](const auto& one) { return one.get() == *slot; });
+    });
     if (!output)
         return log_warning(std::move(output).context("container '" + container + "'").error());
+    *slot = output->get();
     by_name_.insert_or_assign(container, *std::move(output));
 }
 
 void Outputs::end(const std::string& container) {
-    if (const auto known = by_name_.extract(container))
-        known.mapped()->end();
+    auto known = by_name_.extract(container);
+    if (!known)
+        return;
+    Output& output = *known.mapped();
+    ending_.push_back(std::move(known.mapped()));
+    output.end();
 }
 
 void Outputs::recover(pid_t manager, const std::vector<std::string>& containers) {

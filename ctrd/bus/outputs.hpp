@@ -4,6 +4,7 @@
 
 #include "ctrd/bus/output.hpp"
 
+#include <list>
 #include <map>
 #include <vector>
 
@@ -27,6 +28,7 @@ private:
     sd_event* event_;
     UniqueFd journal_{};
     std::map<std::string, std::unique_ptr<Output>> by_name_{};
+    std::list<std::unique_ptr<Output>> ending_{};
 };
 
 bool is_pipe(int fd) noexcept;

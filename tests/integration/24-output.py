@@ -86,6 +86,11 @@ start("short")
 report(wait_for(60, lambda: state("short") == "failed") and says("short", ["first", "the last words"]),
        "the last words of a program that ends at once are in the journal", f"{said('short')}\n{log_of('short')}")
 
+container("job", "i=0; while [ $i -lt 5000 ]; do echo line-$i; i=$((i+1)); done", 'output = "pipe"')
+start("job")
+report(says("job", [f"line-{i}" for i in range(5000)]), "nor is anything lost of one that says more at once than the journal takes, and ends",
+       f"{len(said('job'))} lines, {said('job')[-1:]}")
+
 container("wrong", "echo no such file > /dev/stderr; exit 78", f'output = "pipe"\n{LISTEN}')
 report(start("wrong") != 0 and wait_for(60, lambda: "no such file" in said("wrong")), "why a program ends before it has bound its port is there", f"{said('wrong')}\n{log_of('wrong')}")
 run("systemctl", "stop", "ctr@wrong.socket")
