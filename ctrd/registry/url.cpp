@@ -38,6 +38,15 @@ bool has_two_slashes(std::string_view text) {
     return rest.starts_with("//") && !rest.starts_with("///");
 }
 
+/// libcurl decodes what is percent-encoded in a host, and who reads the result again may find another one.
+bool is_host(std::string_view host) {
+    constexpr std::string_view hex = "0123456789abcdefABCDEF";
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    if (host.starts_with('[') && host.ends_with(']'))
+        return host.substr(1, host.size() - 2).find_first_not_of(std::string{hex} + ":.") == std::string_view::npos;
+    return host.find_first_not_of(std::string{letters} + "-._") == std::string_view::npos;
+}
+
 Result<Url> parse(const std::string& text, const Url* base) {
     const auto visible = [](char c) { return c > ' ' && c < 0x7f && c != '\\'; };
     if (text.empty() || text.size() > longest_url || !std::ranges::all_of(text, visible))
@@ -59,6 +68,8 @@ Result<Url> parse(const std::string& text, const Url* base) {
     const std::string port = part_of(handle, CURLUPART_PORT);
     if (url.host.empty() || std::from_chars(port.data(), port.data() + port.size(), url.port).ec != std::errc{})
         return fail(bad_url(text, "it has no host"));
+    if (!is_host(url.host))
+        return fail(bad_url(text, "its host has characters that no name and no address has"));
     std::ranges::transform(url.host, url.host.begin(),
                            [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     if (url.path.empty())

@@ -17,9 +17,13 @@ TEST_CASE("a URL from a server is http or https, and nothing hides in it", "[reg
     for (const char* text :
          {"", "file:///etc/passwd", "gopher://a/", "ftp://a/", "https://user:pass@a/", "https://user@a/", "https:///x",
           "https:/x", "https:x", "https://a/ b", "https://a/\r\nX: y", "https://a\\b/", "/only/a/path", "javascript:x",
-          "https://a:99999/", "dict://a:11211/stat"}) {
+          "https://a:99999/", "dict://a:11211/stat", "https://a%2fb/", "https://a%%84b/", "https://a!b/"}) {
         INFO(text);
         CHECK_FALSE(parse_url(text));
+    }
+    for (const char* text : {"https://[::1]:5000/v2/", "http://127.0.0.1/", "https://registry_1.local-net/"}) {
+        INFO(text);
+        CHECK(parse_url(text));
     }
 }
 
