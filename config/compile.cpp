@@ -33,6 +33,7 @@ Outcome<Compiled> compile_for(const UnitSpec& spec, const Facts& facts, const st
     Compiled compiled{spec.name, std::move(oci->json)};
     if (facts.image)
         compiled.image_note = image::use_text(facts.image->digest.text(), *spec.image);
+    compiled.hosts = name_files(*whole).hosts;
     UnitSpec for_unit = *whole;
     if (!unit_signal.empty())
         for_unit.stop_signal = unit_signal;
@@ -70,7 +71,7 @@ Outcome<AdHoc> ad_hoc(const UnitSpec& spec, bool terminal, const Sources& source
     auto oci = make_oci(*whole, *facts, {.terminal = terminal, .declared = false});
     if (!oci)
         return refuse(std::move(oci.error()));
-    return AdHoc{std::move(oci->json), std::move(facts->image)};
+    return AdHoc{std::move(oci->json), std::move(facts->image), name_files(*whole)};
 }
 
 } // namespace ctrd::config

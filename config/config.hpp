@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/diagnostic.hpp"
+#include "config/name_files.hpp"
 #include "config/unit_spec.hpp"
 #include "ctrd/image/store.hpp"
 
@@ -93,6 +94,7 @@ struct Compiled {
     std::string name{};
     std::string config_json{};     // the OCI config with the key "ctrd"
     std::string image_note{};      // which image it uses (image::use_text); empty: none
+    std::string hosts{};           // its /etc/hosts (name_files.hpp); empty: none
     std::vector<UnitFile> files{}; // ctr@NAME.socket (with sockets only), ctr@NAME.service.d/10-ctrd.conf
     std::vector<UnitLink> links{}; // *.wants/
 };
@@ -105,6 +107,7 @@ Outcome<Compiled> compile(const UnitSpec& spec, const Sources& sources = {});
 struct AdHoc {
     std::string config_json{};
     std::optional<ImageFacts> image{};
+    NameFiles names{}; // not in the config yet
 };
 Outcome<AdHoc> ad_hoc(const UnitSpec& spec, bool terminal, const Sources& sources = {});
 

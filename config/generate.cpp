@@ -26,6 +26,9 @@ std::string config_file(const OutputDirs& out, std::string_view name) {
     return compiled_folder(out, name) + "/config.json";
 }
 std::string image_file(const OutputDirs& out, std::string_view name) { return compiled_folder(out, name) + "/image"; }
+std::string hosts_path(const OutputDirs& out, std::string_view name) {
+    return compiled_folder(out, name) + "/" + hosts_file;
+}
 /// The last good units of a container, for the day when its file has a mistake in it.
 std::string memory_file(const OutputDirs& out, std::string_view name) {
     return compiled_folder(out, name) + "/units.json";
@@ -62,11 +65,15 @@ Result<void> write_compiled(const Compiled& compiled, const OutputDirs& out) {
     // The note of the image first: what the config names is then never without one.
     if (!compiled.image_note.empty() && !holds(image_file(out, compiled.name), compiled.image_note))
         TRY_VOID(write_atomic(image_file(out, compiled.name), compiled.image_note, 0600));
+    if (!compiled.hosts.empty() && !holds(hosts_path(out, compiled.name), compiled.hosts))
+        TRY_VOID(write_atomic(hosts_path(out, compiled.name), compiled.hosts, 0644));
     // An unchanged one keeps its time: `ctrctl apply` tells by it what was started before the config was written.
     if (!holds(config_file(out, compiled.name), compiled.config_json))
         TRY_VOID(write_atomic(config_file(out, compiled.name), compiled.config_json, 0600));
     if (compiled.image_note.empty())
         ::unlink(image_file(out, compiled.name).c_str());
+    if (compiled.hosts.empty())
+        ::unlink(hosts_path(out, compiled.name).c_str());
     return {};
 }
 

@@ -375,6 +375,8 @@ void Builder::add_ctrd_key() {
         config_["ctrd"]["notify"] = true;
     if (spec_.link_journal != LinkJournal::no)
         config_["ctrd"]["link_journal"] = spec_.link_journal == LinkJournal::host ? "host" : "try-host";
+    if (const auto names = name_files(spec_); !names.over.empty())
+        config_["ctrd"]["names"] = names.over;
     if (pipes_output(spec_))
         config_["ctrd"]["output"] = "pipe";
     if (spec_.init)

@@ -75,6 +75,10 @@ check_equal "no overlay is mounted on the host" "" "$(grep -w overlay /proc/self
 # --- names ------------------------------------------------------------------------------------------------------------
 check_equal "a container of an image can look its own name up" "127.0.1.1 a 127.0.0.1" \
     "$(inside a 'echo $(hostname -i) $(grep -w 127.0.1.1 /etc/hosts | cut -f2) $(grep -w localhost /etc/hosts | head -n 1 | cut -f1)')"
+check_equal "so can a 'ctrctl run', whatever its image holds" "127.0.1.1 named" \
+    "$(ctrctl run --name named -u 0 host.example/web:1 'echo $(hostname -i) $(hostname)')"
+check_equal "in the host's network it has the host's names" "$(cat /etc/hosts)" \
+    "$(ctrctl run --network host --private-users pick -u 0 host.example/web:1 'cat /etc/hosts')"
 check_status "in a file that it can't write to" 1 inside a 'echo 127.0.0.1 else >> /etc/hosts'
 echo '127.0.0.9 mine' > hosts
 sleeping e "$(printf '[[mount]]\nsource = "%s/hosts"\ntarget = "/etc/hosts"\n' "$work")"

@@ -99,6 +99,9 @@ Result<Declared> to_declared(const json& own, const std::string& name) {
         declared.sends_stop_signal = own.value("sends_stop_signal", false);
         if (own.contains("image"))
             declared.image = to_image(own.at("image"));
+        if (const auto names = own.find("names"); names != own.end())
+            for (const auto& [place, source] : names->items())
+                declared.names.push_back({place, source.get<std::string>()});
         if (own.contains("standby"))
             declared.waits_created = own.at("standby").at("mode").get<std::string>() == "created";
     } catch (const std::exception& error) { // json's own, and ours

@@ -35,6 +35,12 @@ struct DeclaredImage {
     bool forgets{false};               // what the container writes is gone with it
 };
 
+/// A file that lies over the image's own (config/name_files.hpp).
+struct DeclaredName {
+    std::string place{};  // in the container
+    std::string source{}; // beside the config, or, absolute, the host's
+};
+
 struct Declared {
     std::string name{};
     std::string folder{}; // of the config: relative paths are below it
@@ -52,6 +58,7 @@ struct Declared {
     bool init{false};              // ctr-init is PID 1, the payload its child
     bool sends_stop_signal{false}; // systemd was told another one: `stop` sends it
     std::optional<DeclaredImage> image{};
+    std::vector<DeclaredName> names{};
     bool private_users{false}; // a user namespace; without mappings in `spec` they are still to be picked
     LinkJournal link_journal{LinkJournal::no};
     bool machine_shell{false}; // machined's calls for a shell are answered by ctrd, not by a systemd in the container

@@ -4,13 +4,13 @@
 #include "ctrd/image/paths.hpp"
 #include "ctrd/runtime/overlay.hpp"
 #include "ctrd/runtime/user_range.hpp"
-#include "tools/ctr-run/name_files.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 namespace ctrd::run {
 namespace {
@@ -53,6 +53,15 @@ Result<plan::Stack> make_stack(const std::string& name, const DeclaredImage& ima
     return stack;
 }
 
+/// Of the host's: where its links lead to. Empty: it has no such file.
+std::string path_of(const Declared& declared, const DeclaredName& name) {
+    if (!name.source.starts_with('/'))
+        return declared.folder + "/" + name.source;
+    std::error_code error;
+    const auto real = std::filesystem::canonical(name.source, error);
+    return error ? std::string{} : real.string();
+}
+
 } // namespace
 
 Result<Declared> load_and_use(const std::string& name, const std::string& key) {
@@ -83,8 +92,9 @@ Result<plan::HostFacts> rootfs_facts(Declared& declared) {
     }
     if (declared.image)
         host.stack = TRY(make_stack(declared.name, *declared.image));
-    if (declared.image && !declared.systemd) // which keeps its names itself
-        host.offers = TRY(name_offers(declared));
+    for (const DeclaredName& name : declared.names)
+        if (std::string path = path_of(declared, name); !path.empty())
+            host.offers.push_back({std::move(path), name.place, false});
     return host;
 }
 

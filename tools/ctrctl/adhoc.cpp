@@ -1,5 +1,6 @@
 #include "tools/ctrctl/adhoc.hpp"
 
+#include "config/name_files.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/names.hpp"
 
@@ -19,7 +20,7 @@ namespace {
 constexpr const char* config_name = "config.json";
 
 void remove_bundle(const std::string& path) {
-    for (const char* name : {config_name, "errors", "image", "changes"})
+    for (const char* name : {config_name, config::hosts_file, "errors", "image", "changes"})
         ::unlink((path + "/" + name).c_str());
     ::rmdir((path + "/rootfs").c_str());
     ::rmdir(path.c_str());

@@ -31,6 +31,7 @@
 #include <climits>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 
 namespace ctrd::ctl {
@@ -141,6 +142,20 @@ nlohmann::ordered_json mappings_of(const std::vector<oci::IdMapping>& mappings) 
     return array;
 }
 
+/// Read-only; what has to be made for it is gone with the run's changes.
+void mount_names(nlohmann::ordered_json& mounts, const config::NameFiles& names) {
+    for (const auto& [place, source] : names.over) {
+        std::error_code error;
+        const bool is_ours = !source.starts_with('/');
+        const std::string from = is_ours ? source : std::filesystem::canonical(source, error).string();
+        if (!error)
+            mounts.push_back({{"destination", place},
+                              {"type", "bind"},
+                              {"source", from},
+                              {"options", {"bind", "ro", "rprivate", "nosuid", "nodev", "noexec"}}});
+    }
+}
+
 Outcome<config::AdHoc> config_for(const RunOptions& options, const config::UnitSpec& spec,
                                   const std::optional<RunImage>& image, const RunUsers& users) {
     config::Sources sources;
@@ -157,6 +172,7 @@ Outcome<config::AdHoc> config_for(const RunOptions& options, const config::UnitS
         json["linux"]["gidMappings"] = mappings_of(ids->gids);
         json["root"]["path"] = "rootfs"; // where it is mounted with these owners
     }
+    mount_names(json["mounts"], config->names);
     if (::sd_booted() > 0)
         json["linux"]["cgroupsPath"] = spec.slice.value_or("machine.slice") + ":ctr:" + spec.name;
     config->config_json = json.dump();
@@ -280,6 +296,10 @@ int run(const RunOptions& options) {
     const auto bundle = AdhocBundle::create(*name, config->config_json);
     if (!bundle)
         return report(bundle.error());
+    if (!config->names.hosts.empty())
+        if (const auto written = write_atomic(bundle->path() + "/" + config::hosts_file, config->names.hosts, 0644);
+            !written)
+            return report(exit_internal, written.error());
     if (*image)
         if (const auto held = (*image)->hold(*config->image, options.image, bundle->path()); !held)
             return report(held.error());
