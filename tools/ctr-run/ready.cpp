@@ -210,13 +210,22 @@ Result<void> BindPhase::await_declared(const Deadline& deadline) {
 
 bool BindPhase::answer_stragglers() {
     const Deadline end{longest_straggling};
+    Deadline quiet{quiet_time};
     for (;;) {
-        const int patience = std::min(end.poll_timeout(), static_cast<int>(quiet_time.count()));
-        const Event event = wait(notify_fd_, pidfd_, patience);
+        const int patience = std::min(end.poll_timeout(), quiet.poll_timeout());
+        const Event event = wait(notify_fd_, pidfd_, patience, nullptr, nullptr, nullptr, output_);
+        if (event == Event::output) {
+            if (!output_->pass_on_some())
+                output_ = nullptr;
+            if (end.passed() || quiet.passed())
+                return true;
+            continue;
+        }
         if (event != Event::bind)
             return event == Event::timeout;
         // Where it fails, the payload's bind tells it so.
         [[maybe_unused]] auto answered = answer_one();
+        quiet = Deadline{quiet_time};
         if (end.passed())
             return true;
     }
