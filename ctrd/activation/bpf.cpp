@@ -5,6 +5,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string>
+#include <vector>
 
 namespace ctrd::activation::bpf {
 namespace {
@@ -60,6 +62,26 @@ Result<Program> find(int cgroup, bpf_attach_type where, const char* name) {
     return Program{};
 }
 
+struct MapShape {
+    std::uint32_t key_size{0};
+    std::uint32_t value_size{0};
+    std::uint32_t entries{0};
+};
+
+Result<UniqueFd> make_map(bpf_map_type type, const MapShape& shape, std::uint32_t flags, const char* name) {
+    bpf_attr attributes{};
+    attributes.map_type = type;
+    attributes.key_size = shape.key_size;
+    attributes.value_size = shape.value_size;
+    attributes.max_entries = shape.entries;
+    attributes.map_flags = flags;
+    std::strncpy(attributes.map_name, name, sizeof attributes.map_name - 1);
+    UniqueFd fd{static_cast<int>(call(BPF_MAP_CREATE, attributes))};
+    if (!fd)
+        return fail(os_error(errno, "cannot make the BPF map '" + std::string{name} + "'"));
+    return fd;
+}
+
 } // namespace
 
 Result<UniqueFd> load_refusal(bpf_attach_type where, const char* name) {
@@ -85,30 +107,43 @@ Result<UniqueFd> load(bpf_prog_type type, bpf_attach_type where, const char* nam
 }
 
 Result<UniqueFd> make_cell(std::uint32_t size, const char* name) {
-    bpf_attr attributes{};
-    attributes.map_type = BPF_MAP_TYPE_ARRAY;
-    attributes.key_size = sizeof(std::uint32_t);
-    attributes.value_size = size;
-    attributes.max_entries = 1;
-    attributes.map_flags = BPF_F_MMAPABLE;
-    std::strncpy(attributes.map_name, name, sizeof attributes.map_name - 1);
-    UniqueFd fd{static_cast<int>(call(BPF_MAP_CREATE, attributes))};
-    if (!fd)
-        return fail(os_error(errno, "cannot make the BPF map '" + std::string{name} + "'"));
-    return fd;
+    return make_map(BPF_MAP_TYPE_ARRAY, {sizeof(std::uint32_t), size, 1}, BPF_F_MMAPABLE, name);
 }
 
 Result<UniqueFd> make_lru(std::uint32_t key_size, std::uint32_t value_size, std::uint32_t entries, const char* name) {
+    return make_map(BPF_MAP_TYPE_LRU_HASH, {key_size, value_size, entries}, 0, name);
+}
+
+Result<UniqueFd> make_hash(std::uint32_t key_size, std::uint32_t value_size, std::uint32_t entries, const char* name) {
+    return make_map(BPF_MAP_TYPE_HASH, {key_size, value_size, entries}, BPF_F_NO_PREALLOC, name);
+}
+
+Result<void> erase_if(int map, std::uint32_t key_size, const std::function<bool(const void* key)>& is_gone) {
+    std::vector<std::string> gone;
+    std::string key;
+    std::string next(key_size, '\0');
     bpf_attr attributes{};
-    attributes.map_type = BPF_MAP_TYPE_LRU_HASH;
-    attributes.key_size = key_size;
-    attributes.value_size = value_size;
-    attributes.max_entries = entries;
-    std::strncpy(attributes.map_name, name, sizeof attributes.map_name - 1);
-    UniqueFd fd{static_cast<int>(call(BPF_MAP_CREATE, attributes))};
-    if (!fd)
-        return fail(os_error(errno, "cannot make the BPF map '" + std::string{name} + "'"));
-    return fd;
+    attributes.map_fd = static_cast<std::uint32_t>(map);
+    for (;;) {
+        attributes.key = key.empty() ? 0 : pointer(key.data());
+        attributes.next_key = pointer(next.data());
+        if (call(BPF_MAP_GET_NEXT_KEY, attributes) < 0) {
+            if (errno == ENOENT)
+                break; // that was the last one
+            return fail(os_error(errno, "cannot read a BPF map"));
+        }
+        key = next;
+        if (is_gone(key.data()))
+            gone.push_back(key);
+    }
+    for (const std::string& one : gone) {
+        attributes = {};
+        attributes.map_fd = static_cast<std::uint32_t>(map);
+        attributes.key = pointer(one.data());
+        if (call(BPF_MAP_DELETE_ELEM, attributes) < 0 && errno != ENOENT)
+            return fail(os_error(errno, "cannot remove an entry of a BPF map"));
+    }
+    return {};
 }
 
 Result<void> put(int map, const void* key, const void* value) {

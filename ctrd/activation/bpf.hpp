@@ -5,6 +5,7 @@
 
 #include <linux/bpf.h>
 
+#include <functional>
 #include <span>
 
 namespace ctrd::activation::bpf {
@@ -19,6 +20,10 @@ Result<UniqueFd> load(bpf_prog_type type, bpf_attach_type where, const char* nam
 Result<UniqueFd> make_cell(std::uint32_t size, const char* name);
 /// A hash table in which the entry that was longest out of use makes room for a new one.
 Result<UniqueFd> make_lru(std::uint32_t key_size, std::uint32_t value_size, std::uint32_t entries, const char* name);
+/// A hash table whose entries take memory when they are made.
+Result<UniqueFd> make_hash(std::uint32_t key_size, std::uint32_t value_size, std::uint32_t entries, const char* name);
+/// Those entries for whose key `is_gone` says so.
+Result<void> erase_if(int map, std::uint32_t key_size, const std::function<bool(const void* key)>& is_gone);
 /// Its key and value are as long as the map was made for.
 Result<void> put(int map, const void* key, const void* value);
 

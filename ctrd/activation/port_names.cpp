@@ -24,8 +24,7 @@ struct Key {
     std::uint64_t cgroup{0};
     std::uint64_t host_port{0}; // as the kernel has it: network order, in a word
 };
-/// Of this run, and of runs before that are gone: they make room.
-constexpr std::uint32_t most_names = 1024;
+constexpr std::uint32_t most_names = 512;
 
 /// r6: the context.
 std::array<bpf_insn, 15> naming_program(int names) {
@@ -61,7 +60,7 @@ Result<std::uint64_t> cgroup_id(const std::string& folder) {
 
 /// The map that both programs look into, one for all runs of a container.
 Result<UniqueFd> attach_programs(const Cgroup& listeners) {
-    UniqueFd map = TRY(bpf::make_lru(sizeof(Key), sizeof(std::uint32_t), most_names, "ctrd_names"));
+    UniqueFd map = TRY(bpf::make_hash(sizeof(Key), sizeof(std::uint32_t), most_names, "ctrd_names"));
     const auto instructions = naming_program(map.get());
     for (const Hook& hook : hooks) {
         const UniqueFd program = TRY(bpf::load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, hook.where, hook.name, instructions));
@@ -82,6 +81,9 @@ Result<UniqueFd> find_map(const Cgroup& listeners) {
 Result<void> name_ports(const Cgroup& listeners, const std::string& payload, std::span<const PortName> names) {
     const UniqueFd map = TRY(find_map(listeners).context("names of ports on the cgroup '" + listeners.path + "'"));
     const std::uint64_t id = TRY(cgroup_id(payload));
+    TRY_VOID(bpf::erase_if(map.get(), sizeof(Key), [id](const void* key) { // of runs before
+        return static_cast<const Key*>(key)->cgroup != id;
+    }));
     for (const PortName& name : names) {
         const Key key{id, htons(name.host_port)};
         const std::uint32_t port = htons(name.port);
