@@ -418,12 +418,15 @@ void check_standby(const UnitSpec& spec, Findings& found) {
 }
 
 void check_init(const UnitSpec& spec, Findings& found) {
-    if (spec.terminal && spec.output)
-        found.add("output", "'output' means nothing with 'terminal': what the program writes goes there",
-                  "leave one of them out");
     if (spec.init && runs_systemd(spec))
         found.add("init", "'init' puts a program before the payload, and a systemd has to be PID 1 itself",
                   "leave it out, or write systemd = false if the command is no systemd");
+}
+
+void check_output(const UnitSpec& spec, Findings& found) {
+    if (spec.terminal && spec.output)
+        found.add("output", "'output' means nothing with 'terminal': what the program writes goes there",
+                  "leave one of them out");
 }
 
 void check_link_journal(const UnitSpec& spec, Findings& found) {
@@ -460,6 +463,7 @@ constexpr std::array checks{
     Check{"standby", check_standby},
     Check{"seccomp", check_seccomp},
     Check{"init", check_init},
+    Check{"output", check_output},
     Check{"journal", check_link_journal},
 };
 
