@@ -17,9 +17,8 @@ namespace ctrd::image {
 Result<bool> can_have_verity(const Store& store);
 
 /// Seals all regular files below `tree`, which nobody has open for writing, and writes the record, sealed as well, to a
-/// new file of `workspace`. What that takes on
-/// the disk is charged to `budget`. Of files with holes only the first GiB is sealed: the kernel would
-/// hash what a stranger has claimed at no cost.
+/// new file of `workspace`. What that takes on the disk is charged to `budget`. Of files with holes only the first GiB
+/// is sealed: the kernel would hash what a stranger has claimed at no cost.
 Result<void> seal_layer(const Workspace& workspace, int tree, const std::string& record, const BudgetRef& budget);
 
 /// The first file below `tree` of which the kernel does not say what `record` says, for people.
