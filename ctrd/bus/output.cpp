@@ -1,6 +1,9 @@
 #include "ctrd/bus/output.hpp"
 
+#include "ctrd/activation/caller.hpp"
+#include "ctrd/base/file.hpp"
 #include "ctrd/base/journal.hpp"
+#include "ctrd/bus/log.hpp"
 #include "ctrd/bus/output_lines.hpp"
 
 #include <sys/epoll.h>
@@ -25,9 +28,9 @@ constexpr std::uint64_t journal_pause = 20'000;
 constexpr int longest_patience = 500;     // pauses
 constexpr int most_reads_at_the_end = 64; // more than the pipe holds
 
-/// As `sender` where the kernel lets us, 0: as ourselves. The journal takes the unit, and what is said of it, from the
-/// sender's cgroup; who is root may speak for another. 0, or an errno.
-int send_as(int socket, pid_t sender, std::span<const JournalField> fields) {
+/// As the leader, or, where there is none any more, as ourselves. The journal takes the unit, and what is said of it,
+/// from the sender's cgroup; who is root may speak for another. 0, or an errno.
+int send_as(int socket, const Writer& writer, std::span<const JournalField> fields) {
     const std::string datagram = to_journal_datagram(fields);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -39,20 +42,30 @@ int send_as(int socket, pid_t sender, std::span<const JournalField> fields) {
     message.msg_namelen = sizeof address;
     message.msg_iov = &data;
     message.msg_iovlen = 1;
-    if (sender != 0) {
+    if (writer.leader != 0) {
         message.msg_control = control.data();
         message.msg_controllen = control.size();
         cmsghdr* header = CMSG_FIRSTHDR(&message);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_CREDENTIALS;
         header->cmsg_len = CMSG_LEN(sizeof(ucred));
-        const ucred credentials{sender, 0, 0};
+        const ucred credentials{writer.leader, writer.uid, writer.gid};
         std::memcpy(CMSG_DATA(header), &credentials, sizeof credentials);
     }
     return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
 } // namespace
+
+Writer writer_of(const std::string& container, pid_t leader) {
+    Writer writer{container, leader, 0, 0};
+    const auto status = read_file("/proc/" + std::to_string(leader) + "/status");
+    if (status) { // else it has ended
+        writer.uid = static_cast<uid_t>(activation::field(*status, "\nUid:", 10).value_or(0));
+        writer.gid = static_cast<gid_t>(activation::field(*status, "\nGid:", 10).value_or(0));
+    }
+    return writer;
+}
 
 Output::Output(sd_event* event, Writer writer, UniqueFd pipe, int journal, std::function<void()> gone)
     : event_{event}, writer_{std::move(writer)}, pipe_{std::move(pipe)}, journal_{journal}, gone_{std::move(gone)} {}
@@ -90,13 +103,13 @@ bool Output::give(std::string_view text, int priority) {
     const std::array fields{JournalField{"MESSAGE", std::string{text}},
                             JournalField{"PRIORITY", std::to_string(priority)},
                             JournalField{"SYSLOG_IDENTIFIER", writer_.container}};
-    int error = writer_.leader != 0 ? send_as(journal_, writer_.leader, fields) : ESRCH;
+    int error = writer_.leader != 0 ? send_as(journal_, writer_, fields) : ESRCH;
     if (error == ESRCH) { // it has ended
         writer_.leader = 0;
         std::vector<JournalField> more{fields.begin(), fields.end()};
         more.push_back({"OBJECT_SYSTEMD_UNIT", "ctr@" + writer_.container + ".service"});
         more.push_back({"CTRD_NAME", writer_.container});
-        error = send_as(journal_, 0, more);
+        error = send_as(journal_, writer_, more);
     }
     return error != EAGAIN && error != EINTR && error != ENOBUFS; // who can't be told at all is not waited for
 }
@@ -120,7 +133,12 @@ bool Output::give_lines() {
 /// What was read goes to the journal first; until it has taken that, nothing more is read.
 void Output::go_on() {
     const bool taken = give_lines();
-    if (ended_ && (taken || --patience_ == 0))
+    if (ended_ && !taken && --patience_ == 0) {
+        log_warning("container '" + writer_.container + "': the journal did not take the last " +
+                    std::to_string(written_.size()) + " bytes that it has written");
+        written_.clear();
+    }
+    if (ended_ && written_.empty())
         return look_again(0); // not from here: it will be destroyed
     if (!taken)
         look_again(journal_pause);
@@ -153,7 +171,7 @@ int Output::on_output(sd_event_source*, int, std::uint32_t, void* userdata) noex
 int Output::on_later(sd_event_source*, std::uint64_t, void* userdata) noexcept {
     auto& output = *static_cast<Output*>(userdata);
     output.later_.reset();
-    if (output.ended_ && (output.written_.empty() || output.patience_ == 0)) {
+    if (output.ended_ && output.written_.empty()) {
         const auto gone = output.gone_; // it may be destroyed by the call
         gone();
         return 0;

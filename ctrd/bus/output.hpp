@@ -17,12 +17,18 @@
 
 namespace ctrd::bus {
 
+/// In whose name the lines are in the journal.
+struct Writer {
+    std::string container{};
+    pid_t leader{0}; // 0: it has ended
+    uid_t uid{0};
+    gid_t gid{0};
+};
+/// With the ids that the leader has on the host now.
+Writer writer_of(const std::string& container, pid_t leader);
+
 class Output {
 public:
-    struct Writer {
-        std::string container{};
-        pid_t leader{0};
-    };
     /// `journal`: a datagram socket, which outlives it. `gone` is told when it has ended and all of it is in the
     /// journal: it may be destroyed then.
     static Result<std::unique_ptr<Output>> watch(sd_event* event, Writer writer, UniqueFd pipe, int journal,

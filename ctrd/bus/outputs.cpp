@@ -19,7 +19,7 @@ void Outputs::add(const std::string& container, pid_t leader, UniqueFd pipe) {
     if (!journal_)
         return log_warning(os_error(errno, "container '" + container + "': cannot make a socket for the journal"));
     auto slot = std::make_shared<Output*>(nullptr);
-    auto output = Output::watch(event_, {container, leader}, std::move(pipe), journal_.get(), [this, slot] {
+    auto output = Output::watch(event_, writer_of(container, leader), std::move(pipe), journal_.get(), [this, slot] {
         ending_.remove_if([&](const auto& one) { return one.get() == *slot; });
     });
     if (!output)

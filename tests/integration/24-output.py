@@ -63,6 +63,8 @@ report(stop("web"), "it stops, and nothing is left")
 
 container("user", WORDS + "; sleep 1000", 'output = "pipe"\nuser = "1000:1000"\nno-new-privileges = true\ncapabilities = []')
 report(start("user") == 0 and says("user", ALL), "a program that is not root can open them, too", f"{said('user')}\n{log_of('user')}")
+ids = {(one.get("_UID"), one.get("_GID")) for one in entries("user")}
+report(ids == {("1000", "1000")}, "and its words are its own user's", ids)
 stop("user")
 
 container("private", WORDS + "; sleep 1000", 'output = "pipe"\nprivate-users = true')
