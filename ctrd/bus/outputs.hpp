@@ -2,10 +2,9 @@
 // descriptor stores: a ctrd that comes back finds them there.
 #pragma once
 
+#include "ctrd/bus/by_container.hpp"
 #include "ctrd/bus/output.hpp"
 
-#include <list>
-#include <map>
 #include <vector>
 
 namespace ctrd::bus {
@@ -19,7 +18,7 @@ public:
     /// It takes the place of an earlier run's. `leader`: who is said to have written it.
     void add(const std::string& container, pid_t leader, UniqueFd pipe);
     /// The container has ended.
-    void end(const std::string& container);
+    void end(const std::string& container) { outputs_.end(container); }
 
     /// Those that the service manager keeps, each for the container whose record names it.
     void recover(pid_t manager, const std::vector<std::string>& containers);
@@ -27,8 +26,7 @@ public:
 private:
     sd_event* event_;
     UniqueFd journal_{};
-    std::map<std::string, std::unique_ptr<Output>> by_name_{};
-    std::list<std::unique_ptr<Output>> ending_{};
+    ByContainer<Output> outputs_{};
 };
 
 bool is_pipe(int fd) noexcept;

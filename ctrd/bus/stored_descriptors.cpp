@@ -1,9 +1,11 @@
 #include "ctrd/bus/stored_descriptors.hpp"
 
 #include "ctrd/base/process.hpp"
+#include "ctrd/bus/log.hpp"
 
 #include <dirent.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <memory>
@@ -37,6 +39,27 @@ Result<std::vector<UniqueFd>> take_descriptors_from(pid_t pid, bool (*like)(std:
             found.push_back(*std::move(fd));
     }
     return found;
+}
+
+void recover_recorded(pid_t manager, const RecordedKind& kind, std::span<const std::string> containers,
+                      const std::function<void(const activation::RunRecord& record, UniqueFd fd)>& found) {
+    auto kept = take_descriptors_from(manager, kind.like, kind.is_it);
+    if (!kept)
+        return log_warning(
+            std::move(kept).context(std::string{"cannot take "} + kind.name + " out of systemd's stores").error());
+    if (kept->empty())
+        return;
+    for (const auto& name : containers) {
+        const auto record = activation::read_record(name);
+        if (!record || (*record).*kind.number == 0)
+            continue;
+        const auto its = std::ranges::find_if(*kept, [&](const UniqueFd& fd) {
+            struct stat st {};
+            return fd && ::fstat(fd.get(), &st) == 0 && kind.number_of(st) == (*record).*kind.number;
+        });
+        if (its != kept->end())
+            found(*record, std::move(*its));
+    }
 }
 
 } // namespace ctrd::bus

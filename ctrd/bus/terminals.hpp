@@ -2,11 +2,11 @@
 // descriptor stores: a ctrd that comes back finds them there.
 #pragma once
 
+#include "ctrd/bus/by_container.hpp"
 #include "ctrd/bus/terminal.hpp"
 
 #include <sys/types.h>
 
-#include <map>
 #include <vector>
 
 namespace ctrd::bus {
@@ -20,18 +20,17 @@ public:
     /// It takes the place of an earlier run's.
     void add(const std::string& container, UniqueFd master);
     /// The container has ended.
-    void end(const std::string& container);
-    [[nodiscard]] bool has(const std::string& container) const { return by_name_.contains(container); }
+    void end(const std::string& container) { terminals_.end(container); }
+    [[nodiscard]] bool has(const std::string& container) const { return terminals_.has(container); }
     /// `container` must have one.
-    Result<Terminal::Attached> attach(const std::string& container) { return by_name_.at(container)->attach(); }
+    Result<Terminal::Attached> attach(const std::string& container) { return terminals_.at(container).attach(); }
 
     /// Those that the service manager keeps, each for the container whose record names its devpts.
     void recover(pid_t manager, const std::vector<std::string>& containers);
 
 private:
     sd_event* event_;
-    std::map<std::string, std::unique_ptr<Terminal>> by_name_{};
-    std::list<std::unique_ptr<Terminal>> ending_{};
+    ByContainer<Terminal> terminals_{};
 };
 
 /// The upper end of a pseudo terminal?
