@@ -20,15 +20,68 @@ int become_namespace_root(const ChildContext& context) noexcept {
     return ::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0 ? errno : 0;
 }
 
-} // namespace
-
-void wait_for(const ChildContext& context, Stage stage) noexcept {
+/// What the parent says. Its death before that is ours: a start leaves no trace.
+Stage next_stage(const ChildContext& context) noexcept {
     Report message{};
     ssize_t n = -1;
     do
         n = ::read(context.sync, &message, sizeof message);
     while (n < 0 && errno == EINTR);
-    if (n != sizeof message || message.stage != stage)
+    if (n != sizeof message)
+        ::_exit(1);
+    return message.stage;
+}
+
+/// One message with one descriptor, which is above those that the payload gets.
+int receive_connection(const ChildContext& context, ConnectionReport& said) noexcept {
+    iovec part{&said, sizeof said};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    ssize_t n = -1;
+    do
+        n = ::recvmsg(context.sync, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (n != sizeof said || said.report.stage != Stage::connection || header == nullptr ||
+        header->cmsg_type != SCM_RIGHTS)
+        ::_exit(1);
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    const int above = ::fcntl(fd, F_DUPFD_CLOEXEC, static_cast<int>(4 + context.pass_count));
+    ::close(fd);
+    return above;
+}
+
+void take_connection(ChildContext& context) noexcept {
+    if (!report(context, Stage::prepared, 0, 0))
+        ::_exit(1);
+    ConnectionReport said;
+    context.connection = receive_connection(context, said);
+    // Whatever fails here the payload would not get its connection: then it must not run.
+    if (context.connection < 0)
+        give_up_early(context, Stage::identity_failed, static_cast<std::uint32_t>(IdentityStep::descriptors), errno);
+    if (context.takes_connection == TakesConnection::stdio)
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO})
+            if (::dup2(context.connection, fd) < 0)
+                give_up_early(context, Stage::identity_failed, static_cast<std::uint32_t>(IdentityStep::descriptors),
+                              errno);
+    const PeerEnvironment& names = context.payload->peer;
+    if (said.address[0] == '\0') {
+        *names.first = nullptr; // they are the last ones
+        return;
+    }
+    std::memcpy(names.address, said.address, sizeof said.address);
+    std::memcpy(names.port, said.port, sizeof said.port);
+}
+
+} // namespace
+
+void wait_for(const ChildContext& context, Stage stage) noexcept {
+    if (next_stage(context) != stage)
         ::_exit(1);
 }
 
@@ -61,7 +114,8 @@ void give_up(const ChildContext& context, Stage stage, std::uint32_t index, int 
 
 void give_up_early(const ChildContext& context, Stage stage, std::uint32_t index, int error) noexcept {
     report(context, stage, index, error);
-    wait_for(context, Stage::go);
+    while (next_stage(context) != Stage::go)
+        ; // a connection that is no longer wanted
     ::_exit(127);
 }
 
@@ -78,6 +132,8 @@ void run_first_process(ChildContext& context) noexcept {
     for (std::uint32_t i = 0; i < steps.size(); ++i)
         if (const int err = apply_step(context, steps[i], context.prepared->sources[i]); err != 0)
             give_up_early(context, Stage::step_failed, i, err);
+    if (context.takes_connection != TakesConnection::no)
+        take_connection(context);
     wait_for(context, Stage::go);
     become_payload(context);
 }

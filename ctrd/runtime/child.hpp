@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ctrd/plan/plan.hpp"
+#include "ctrd/runtime/container.hpp"
 #include "ctrd/runtime/prepared.hpp"
 #include "ctrd/runtime/sync.hpp"
 
@@ -23,6 +24,7 @@ struct ChildContext {
     int init{-1};                 // becomes PID 1, and the payload its child; above 3 + pass_count
     const int* pass_fds{nullptr}; // all above 3 + pass_count
     unsigned pass_count{0};
+    TakesConnection takes_connection{TakesConnection::no};
     bool intercept_bind{false};
     bool new_keyring{true};
     bool plain_newlines{false};
@@ -34,8 +36,9 @@ struct ChildContext {
     bool dies_with_parent{false};
 
     // While it runs:
-    int root{-1};     // the rootfs; after the pivot "/"
-    int terminal{-1}; // slave of the payload's terminal
+    int connection{-1}; // the one that came, to be passed
+    int root{-1};       // the rootfs; after the pivot "/"
+    int terminal{-1};   // slave of the payload's terminal
     int mask_tmpfs{-1};
     int node_folder{-1}; // where the last device or link was made: mostly the next goes there too
     char node_folder_path[64]{};

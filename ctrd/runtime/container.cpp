@@ -167,8 +167,11 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     Prepared prepared = TRY(prepare(plan, cgroup));
     if (options.init >= 0)
         add_init(prepared.process, options.init_args);
+    const bool is_passed = options.takes_connection == TakesConnection::passed;
     if (options.listen_fdnames)
-        add_listen_environment(prepared.process, options.pass_fds.size(), *options.listen_fdnames);
+        add_listen_environment(prepared.process, is_passed ? 1 : options.pass_fds.size(), *options.listen_fdnames);
+    if (options.takes_connection != TakesConnection::no)
+        add_peer_environment(prepared.process);
     const auto lifted = TRY(lift_descriptors(options.pass_fds));
     std::vector<int> passed;
     for (const UniqueFd& fd : lifted)
@@ -176,7 +179,7 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
 
     SocketPair pair = TRY(make_socket_pair());
     // Their numbers must not be ones that pass_fds will take.
-    const int above = static_cast<int>(3 + passed.size());
+    const int above = static_cast<int>(3 + (is_passed ? 1 : passed.size()));
     const UniqueFd theirs{::fcntl(pair.theirs.get(), F_DUPFD_CLOEXEC, above)};
     const HookStates states = TRY(make_hook_states(plan.hooks, above));
     const UniqueFd init{options.init >= 0 ? ::fcntl(options.init, F_DUPFD_CLOEXEC, above) : -1};
@@ -192,8 +195,9 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     context.plain_newlines = options.plain_newlines;
     context.output = options.output;
     context.init = init.get();
-    context.pass_fds = passed.data();
-    context.pass_count = static_cast<unsigned>(passed.size());
+    context.pass_fds = is_passed ? &context.connection : passed.data();
+    context.pass_count = static_cast<unsigned>(is_passed ? 1 : passed.size());
+    context.takes_connection = options.takes_connection;
     context.intercept_bind = options.intercept_bind;
     context.new_keyring = options.new_keyring;
     context.sets_limits = !plan.in_user_namespace;
@@ -232,9 +236,28 @@ Result<Container> Container::spawn(const plan::Plan& plan, const SpawnOptions& o
     return container;
 }
 
+Peer Container::peer() const { return {sync_.get(), plan_, &plan_->process, pidfd_.get(), pid_, &state_}; }
+
+Result<void> Container::await_prepared(std::chrono::milliseconds timeout) {
+    TRY_VOID(runtime::await_prepared(peer(), Deadline{timeout + time_for(plan_->hooks)}));
+    prepared_ = true;
+    return {};
+}
+
+Result<void> Container::give_connection(int connection, const PeerName& name) {
+    ConnectionReport report;
+    name.address.copy(report.address, sizeof report.address - 1);
+    name.port.copy(report.port, sizeof report.port - 1);
+    const std::string_view bytes{reinterpret_cast<const char*>(&report), sizeof report};
+    if (!send_fds(sync_.get(), bytes, {&connection, 1}))
+        return fail(os_error(ECHILD, "the container's child died before its start"));
+    return {};
+}
+
 Result<void> Container::go(std::chrono::milliseconds timeout) {
-    Outcome outcome = TRY(await_exec({sync_.get(), plan_, &plan_->process, pidfd_.get(), pid_, &state_},
-                                     Deadline{timeout + time_for(plan_->hooks)}));
+    if (prepared_)
+        TRY_VOID(send(sync_.get(), Stage::go));
+    Outcome outcome = TRY(await_exec(peer(), Deadline{timeout + time_for(plan_->hooks)}, prepared_));
     notify_fd_ = std::move(outcome.notify_fd);
     return {};
 }

@@ -19,6 +19,17 @@
 namespace ctrd::runtime {
 
 struct SeccompFilter;
+struct Peer;
+
+/// Whether the payload is for one connection that comes when all but the last steps to the program are done; and what
+/// that becomes: its standard input and output, or its descriptor 3.
+enum class TakesConnection { no, stdio, passed };
+
+/// Who is connected, as text; both empty where it is no IP address.
+struct PeerName {
+    std::string address{};
+    std::string port{};
+};
 
 struct SpawnOptions {
     /// Absolute path of an existing cgroup v2 folder to be born in; empty: stay in the caller's.
@@ -36,6 +47,8 @@ struct SpawnOptions {
     /// LISTEN_PID must be the payload's own pid: with this, LISTEN_FDS=<pass_fds> and LISTEN_PID are added to its
     /// environment, and LISTEN_FDNAMES=<value>.
     std::optional<std::string> listen_fdnames{};
+    /// Not together with pass_fds. REMOTE_ADDR and REMOTE_PORT are added to the payload's environment.
+    TakesConnection takes_connection{TakesConnection::no};
     /// Install the notification filter on bind(2) (ctrd/activation) and hand its descriptor out by take_notify_fd().
     bool intercept_bind{false};
     /// Give the payload a session keyring of its own, so that it does not possess the caller's keys.
@@ -63,6 +76,12 @@ public:
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
 
+    /// With `takes_connection`: returns when the child is as far as it comes without one. A step that fails comes back
+    /// as from go().
+    Result<void> await_prepared(std::chrono::milliseconds timeout);
+    /// And here it is, for go().
+    Result<void> give_connection(int connection, const PeerName& name);
+
     /// Lets the child become the payload. Returns when the payload's execve has succeeded (or, with a start_socket,
     /// when it waits there). A step that fails comes back as a sentence with step, path and cause.
     Result<void> go(std::chrono::milliseconds timeout);
@@ -77,6 +96,7 @@ public:
     void release() noexcept { released_ = true; }
 
 private:
+    [[nodiscard]] Peer peer() const;
     Container(const plan::Plan& plan, StateFacts state, pid_t pid, UniqueFd pidfd, UniqueFd sync);
 
     const plan::Plan* plan_;
@@ -87,6 +107,7 @@ private:
     UniqueFd notify_fd_;
     std::string rdt_folder_{};
     bool own_child_{true};
+    bool prepared_{false};
     bool released_{false};
 };
 

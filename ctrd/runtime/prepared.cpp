@@ -4,6 +4,7 @@
 #include "ctrd/runtime/id_map.hpp"
 #include "ctrd/runtime/mount_api.hpp"
 #include "ctrd/runtime/overlay.hpp"
+#include "ctrd/runtime/sync.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -156,6 +157,19 @@ void add_listen_environment(PreparedProcess& process, std::size_t count, const s
         process.envp.push_back(mutable_text(entry));
     process.envp.push_back(nullptr);
     process.listen_pid = mutable_text(process.own_environment.back()) + sizeof "LISTEN_PID=" - 1;
+}
+
+void add_peer_environment(PreparedProcess& process) {
+    const std::string address = "REMOTE_ADDR=";
+    const std::string port = "REMOTE_PORT=";
+    process.peer_environment = {address + std::string(sizeof ConnectionReport::address, '\0'),
+                                port + std::string(sizeof ConnectionReport::port, '\0')};
+    process.envp.pop_back();
+    for (const std::string& entry : process.peer_environment)
+        process.envp.push_back(mutable_text(entry));
+    process.envp.push_back(nullptr);
+    char** first = process.envp.data() + process.envp.size() - 3;
+    process.peer = {first, first[0] + address.size(), first[1] + port.size()};
 }
 
 Result<Prepared> prepare(const plan::Plan& plan, const std::string& cgroup) {

@@ -19,6 +19,14 @@ struct Source {
     bool is_folder{false};
 };
 
+/// REMOTE_ADDR= and REMOTE_PORT=, the last two of the environment: where their values belong, as long as those in
+/// ConnectionReport.
+struct PeerEnvironment {
+    char** first{nullptr}; // in envp
+    char* address{nullptr};
+    char* port{nullptr};
+};
+
 /// args, env and candidates as execve wants them; seccomp as the kernel wants it.
 struct PreparedProcess {
     std::vector<char*> argv{};
@@ -30,6 +38,8 @@ struct PreparedProcess {
     std::vector<unsigned long> memory_nodes{};  // as set_mempolicy(2) takes them
     std::vector<std::string> own_environment{}; // LISTEN_*
     char* listen_pid{nullptr};                  // digits of LISTEN_PID=, written by the child
+    std::vector<std::string> peer_environment{};
+    PeerEnvironment peer{};
 };
 
 struct Prepared {
@@ -47,5 +57,7 @@ Result<PreparedProcess> prepare_process(const plan::ProcessPlan& plan, const Sec
 /// `init_args` must live as long as the result.
 void add_init(PreparedProcess& process, const std::vector<std::string>& init_args);
 void add_listen_environment(PreparedProcess& process, std::size_t count, const std::string& names);
+/// The last of these.
+void add_peer_environment(PreparedProcess& process);
 
 } // namespace ctrd::runtime

@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <optional>
 
 namespace ctrd::runtime {
 namespace {
@@ -250,8 +251,35 @@ Result<CloneResult> clone_through_middle(const CloneOptions& options, int cgroup
 Result<void> answer_hooks(const Peer& peer) {
     TRY_VOID(
         run_hooks(peer.plan->hooks.create_runtime, "createRuntime", state_json(*peer.state, "creating", peer.pid)));
-    TRY_VOID(send(peer.sync, Stage::go_on));
-    return send(peer.sync, Stage::go);
+    return send(peer.sync, Stage::go_on);
+}
+
+struct Heard {
+    Report report{};
+    std::vector<UniqueFd> fds{};
+};
+
+/// The next report; nothing where the child has closed its end.
+Result<std::optional<Heard>> hear(int sync, const Deadline& deadline) {
+    while (true) {
+        pollfd waiting{sync, POLLIN, 0};
+        const int n = ::poll(&waiting, 1, deadline.poll_timeout());
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            return fail(os_error(ETIMEDOUT, "the container's set-up did not end in time"));
+        FdMessage message = TRY(receive_fds(sync, sizeof(Report)));
+        if (message.data.empty())
+            return std::optional<Heard>{};
+        Heard heard;
+        std::memcpy(&heard.report, message.data.data(), std::min(message.data.size(), sizeof heard.report));
+        heard.fds = std::move(message.fds);
+        return std::optional{std::move(heard)};
+    }
+}
+
+Error died() {
+    return os_error(ECHILD, "the container's child died during its set-up", "see the kernel's log (dmesg)");
 }
 
 bool has_runtime_hooks(const plan::Plan* plan) { return plan != nullptr && !plan->hooks.create_runtime.empty(); }
@@ -305,30 +333,22 @@ Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline, bool has_
     release_sealed_mount();
     bool exec_now = false;
     while (true) {
-        pollfd waiting{peer.sync, POLLIN, 0};
-        const int n = ::poll(&waiting, 1, deadline.poll_timeout());
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0)
-            return fail(os_error(ETIMEDOUT, "the container's set-up did not end in time"));
-        FdMessage message = TRY(receive_fds(peer.sync, sizeof(Report)));
-        if (message.data.empty() && exec_now)
+        auto heard = TRY(hear(peer.sync, deadline));
+        if (!heard && exec_now)
             return outcome; // CLOEXEC: the payload runs
-        if (message.data.empty())
-            return fail(
-                os_error(ECHILD, "the container's child died during its set-up", "see the kernel's log (dmesg)"));
-        Report report{};
-        std::memcpy(&report, message.data.data(), std::min(message.data.size(), sizeof report));
-        switch (report.stage) {
+        if (!heard)
+            return fail(died());
+        switch (heard->report.stage) {
         case Stage::runtime_hooks:
             TRY_VOID(answer_hooks(peer));
+            TRY_VOID(send(peer.sync, Stage::go));
             break;
         case Stage::notify_fd:
-            if (message.fds.size() == 1)
-                outcome.notify_fd = std::move(message.fds.front());
+            if (heard->fds.size() == 1)
+                outcome.notify_fd = std::move(heard->fds.front());
             break;
         case Stage::seccomp_fd:
-            TRY_VOID(hand_to_agent(peer, static_cast<int>(report.index)));
+            TRY_VOID(hand_to_agent(peer, static_cast<int>(heard->report.index)));
             TRY_VOID(send(peer.sync, Stage::go_on));
             break;
         case Stage::waiting:
@@ -338,8 +358,22 @@ Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline, bool has_
             exec_now = true;
             break;
         default:
-            return fail(to_error(report, peer.plan, *peer.process));
+            return fail(to_error(heard->report, peer.plan, *peer.process));
         }
+    }
+}
+
+Result<void> await_prepared(const Peer& peer, const Deadline& deadline) {
+    release_sealed_mount();
+    while (true) {
+        const auto heard = TRY(hear(peer.sync, deadline));
+        if (!heard)
+            return fail(died());
+        if (heard->report.stage == Stage::prepared)
+            return {};
+        if (heard->report.stage != Stage::runtime_hooks)
+            return fail(to_error(heard->report, peer.plan, *peer.process));
+        TRY_VOID(answer_hooks(peer));
     }
 }
 

@@ -50,6 +50,9 @@ struct Peer {
     const StateFacts* state{nullptr};
 };
 
+/// With takes_connection: answers reports until the peer waits for one.
+Result<void> await_prepared(const Peer& peer, const Deadline& deadline);
+
 /// Says go, unless the peer `has_gone` already, and answers reports until the exec, the stop at the start socket, a
 /// failure, or the deadline.
 Result<Outcome> await_exec(const Peer& peer, const Deadline& deadline, bool has_gone = false);

@@ -6,6 +6,8 @@
 //       | --- begin ---------------------->  |
 //       | <-- runtime_hooks ---------------  | only with createRuntime hooks: the child waits while they run
 //       | --- go_on ---------------------->  | the other steps, then it waits
+//       | <-- prepared --------------------  | only where a connection is to come
+//       | --- connection (with the fd) --->  |
 //       | record, MAINPID, ...               |
 //       | --- go ------------------------->  | the payload's identity
 //       | <-- notify_fd (with the fd) -----  | only with intercept_bind
@@ -29,6 +31,8 @@ enum class Stage : std::uint32_t {
     go,
     go_on,
     runtime_hooks,
+    prepared,
+    connection,
     notify_fd,
     seccomp_fd, // `index`: the descriptor's number in the child
     waiting,
@@ -68,6 +72,13 @@ struct Report {
     Stage stage{};
     std::uint32_t index{0};
     std::int32_t error{0};
+};
+
+/// What goes with a connection.
+struct ConnectionReport {
+    Report report{Stage::connection};
+    char address[48]{}; // of who is connected, as text with its zero; empty: it is no IP address
+    char port[8]{};
 };
 
 } // namespace ctrd::runtime
