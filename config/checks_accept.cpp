@@ -42,6 +42,9 @@ public:
             check_socket(spec_.sockets[i], fmt::format("socket.{}", i), one);
         if (one)
             check_container();
+        else if (spec_.warm_pool)
+            add("warm-pool", "'warm-pool' is for a container of each connection (accept = true)",
+                "standby = \"created\" makes one that waits for all connections");
         return std::move(found_);
     }
 
@@ -84,7 +87,21 @@ private:
                     "set a limit in the program, or write accept = true");
     }
 
+    /// systemd does not see the connections then.
+    void check_pool() {
+        if (*spec_.warm_pool > most_connections(spec_))
+            add("warm-pool",
+                fmt::format("more would wait than 'max-connections' lets in ({})", most_connections(spec_)),
+                "write a smaller number, or a larger 'max-connections'");
+        if (spec_.sockets.front().max_connections_per_source)
+            add("warm-pool", "with 'warm-pool' nobody counts 'max-connections-per-source'", "leave one of them out");
+        if (spec_.max_lifetime_us != UnitSpec::infinity)
+            add("warm-pool", "'max-lifetime' would count the time in which a container waits", "leave one of them out");
+    }
+
     void check_container() {
+        if (spec_.warm_pool)
+            check_pool();
         for (const auto& [key, why] : about_standby)
             if (spec_.origins.contains(key))
                 add(key, fmt::format("'{}' means nothing with 'accept': {}", key, why), "leave it out");
@@ -108,6 +125,11 @@ private:
 };
 
 } // namespace
+
+std::uint32_t most_connections(const UnitSpec& spec) {
+    constexpr std::uint32_t as_systemd_has_it = 64;
+    return spec.sockets.front().max_connections.value_or(as_systemd_has_it);
+}
 
 bool accepts(const UnitSpec& spec) { return std::ranges::any_of(spec.sockets, &SocketSpec::accept); }
 

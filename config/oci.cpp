@@ -365,6 +365,8 @@ void Builder::add_ctrd_key() {
         config_["ctrd"]["private_users"] = true;
     if (accepts(spec_))
         config_["ctrd"]["accept"] = true;
+    if (spec_.warm_pool)
+        config_["ctrd"]["warm_pool"] = {{"size", *spec_.warm_pool}, {"max_connections", most_connections(spec_)}};
     if (auto standby = standby_of(spec_); !standby.is_null())
         config_["ctrd"]["standby"] = std::move(standby);
     if (runs_systemd(spec_))

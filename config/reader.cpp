@@ -15,6 +15,7 @@
 namespace ctrd::config {
 namespace {
 
+constexpr std::int64_t most_warm = 1000;
 constexpr std::array<std::string_view, 3> start_words{"boot", "connection", "manual"};
 constexpr std::array<std::string_view, 3> standby_words{"stopped", "created", "frozen"};
 constexpr std::array<std::string_view, 2> output_words{"journal", "pipe"};
@@ -45,7 +46,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 41> keys;
+    static const std::array<Key, 42> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -118,6 +119,10 @@ private:
     }
     void reclaim_memory(const Member& m) { set_plain(spec_.reclaim_memory, in_.boolean(m)); }
     void max_lifetime(const Member& m) { set_plain(spec_.max_lifetime_us, duration(m)); }
+    void warm_pool(const Member& m) {
+        if (const auto count = in_.integer(m, 1, most_warm))
+            spec_.warm_pool = static_cast<std::uint32_t>(*count);
+    }
     void sockets(const Member& m);
     void triggers(const Member& m);
     void slice(const Member& m) {
@@ -134,7 +139,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 41> SpecReader::keys{{
+const std::array<SpecReader::Key, 42> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -166,6 +171,7 @@ const std::array<SpecReader::Key, 41> SpecReader::keys{{
     {"idle-stop", &SpecReader::idle_stop},
     {"reclaim-memory", &SpecReader::reclaim_memory},
     {"max-lifetime", &SpecReader::max_lifetime},
+    {"warm-pool", &SpecReader::warm_pool},
     {"stop-signal", &SpecReader::stop_signal},
     {"stop-timeout", &SpecReader::stop_timeout},
     {"ready-timeout", &SpecReader::ready_timeout},
@@ -408,18 +414,18 @@ std::span<const std::string_view> mount_keys() {
 }
 
 std::string_view refused_key(std::string_view table, std::string_view key) {
-    if (table == "socket" && (key == "standby" || key == "idle-timeout"))
-        return key == "standby" ? "'standby' is about the whole container: write it above the first [[socket]]"
-                                : "'idle-timeout' is about the whole container: write it above the first [[socket]]";
+    if (table == "socket" && key == "standby")
+        return "'standby' is about the whole container: write it above the first [[socket]]";
+    if (table == "socket" && key == "idle-timeout")
+        return "'idle-timeout' is about the whole container: write it above the first [[socket]]";
+    if (table == "socket" && key == "warm-pool")
+        return "'warm-pool' is about the whole container: write it above the first [[socket]]";
     if (table == "socket" && key == "protocol")
         return "a [[socket]] has a 'type': \"stream\" (TCP) or \"datagram\" (UDP)";
     if (table == "start-on" && key == "bus-name")
         return "'bus-name' is not in this version of ctrd: who may own a name of the host's bus is root there, if it "
                "is root "
                "in its container";
-    if (key == "warm-pool")
-        return "'warm-pool' is not in this version of ctrd: systemd hands each connection to a unit of its own, and a "
-               "container that was made before is in another unit, with its cgroup and its journal";
     return {};
 }
 

@@ -120,6 +120,7 @@ struct UnitSpec {
     IdleStop idle_stop{IdleStop::lossless};
     bool reclaim_memory{false}; // of a frozen one
     std::uint64_t max_lifetime_us{infinity};
+    std::optional<std::uint32_t> warm_pool{}; // with `accept`: containers that wait for a connection
     std::vector<SocketSpec> sockets{};
     std::vector<TriggerSpec> triggers{};
     std::optional<std::string> slice{}; // a slice below machine.slice, with its suffix
@@ -137,6 +138,8 @@ bool has_triggers(const UnitSpec& spec, bool timers);
 std::string describe(const TriggerSpec& trigger);
 /// Whether each connection has a container of its own.
 bool accepts(const UnitSpec& spec);
+/// How many of them there may be at once.
+std::uint32_t most_connections(const UnitSpec& spec);
 /// Whether the payload's PID 1 is a systemd: as declared, or because of the command's name. It then gets what systemd
 /// expects of a container manager.
 bool runs_systemd(const UnitSpec& spec);

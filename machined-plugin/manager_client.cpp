@@ -119,6 +119,16 @@ const char* interface_of(const std::string& unit) {
 
 void ManagerClient::Close::operator()(sd_bus* bus) const noexcept { sd_bus_flush_close_unref(bus); }
 
+Result<ManagerClient> ManagerClient::open_directly() {
+    sd_bus* raw = nullptr;
+    if (sd_bus_new(&raw) < 0)
+        return open();
+    ManagerClient client{raw};
+    if (sd_bus_set_address(raw, "unix:path=/run/systemd/private") < 0 || sd_bus_start(raw) < 0)
+        return open();
+    return client; // it has all signals without asking
+}
+
 Result<ManagerClient> ManagerClient::open() {
     sd_bus* bus = nullptr;
     if (const int r = sd_bus_open_system(&bus); r < 0)
@@ -143,31 +153,64 @@ Result<void> ManagerClient::reload() {
     return {};
 }
 
-Result<void> ManagerClient::run_job(const char* method, const std::string& unit) {
-    const std::string doing = "unit '" + unit + "'";
-    Wait wait;
-    sd_bus_slot* raw_slot = nullptr;
-    int r = sd_bus_match_signal(bus_.get(), &raw_slot, service, path, manager, "JobRemoved", on_job_removed, &wait);
-    const Slot slot{raw_slot};
-    if (r < 0)
-        return fail(os_error(-r, doing + ": cannot wait for systemd's jobs"));
+namespace {
+
+/// The job's path.
+Result<std::string> ask_for_job(sd_bus* bus, const char* method, const std::string& unit, const char* mode) {
     BusError error;
     sd_bus_message* raw = nullptr;
-    r = sd_bus_call_method(bus_.get(), service, path, manager, method, &error.value, &raw, "ss", unit.c_str(),
-                           "replace");
+    int r = sd_bus_call_method(bus, service, path, manager, method, &error.value, &raw, "ss", unit.c_str(), mode);
     const Message reply{raw};
     const char* job = nullptr;
     if (r < 0 || (r = sd_bus_message_read(raw, "o", &job)) < 0)
-        return fail(explain(r, error, doing));
+        return fail(explain(r, error, "unit '" + unit + "'"));
+    return std::string{job};
+}
+
+Result<void> await_job(sd_bus* bus, const Wait& wait, const std::string& job, const std::string& unit) {
     while (!wait.result_of(job)) {
-        if ((r = sd_bus_process(bus_.get(), nullptr)) == 0)
-            r = sd_bus_wait(bus_.get(), no_time_limit);
+        int r = sd_bus_process(bus, nullptr);
+        if (r == 0)
+            r = sd_bus_wait(bus, no_time_limit);
         if (r < 0 && r != -EINTR)
-            return fail(os_error(-r, doing + ": lost systemd while its job ran"));
+            return fail(os_error(-r, "unit '" + unit + "': lost systemd while its job ran"));
     }
     if (const std::string& result = *wait.result_of(job); result != "done")
-        return fail(Error{std::errc::io_error, doing + ": its job ended with '" + result + "'", ""});
+        return fail(Error{std::errc::io_error, "unit '" + unit + "': its job ended with '" + result + "'", ""});
     return {};
+}
+
+Result<Slot> listen_for_jobs(sd_bus* bus, Wait& wait) {
+    sd_bus_slot* raw = nullptr;
+    if (const int r = sd_bus_match_signal(bus, &raw, service, path, manager, "JobRemoved", on_job_removed, &wait);
+        r < 0)
+        return fail(os_error(-r, "cannot wait for systemd's jobs"));
+    return Slot{raw};
+}
+
+} // namespace
+
+Result<void> ManagerClient::run_job(const char* method, const std::string& unit) {
+    Wait wait;
+    const Slot slot = TRY(listen_for_jobs(bus_.get(), wait));
+    const std::string job = TRY(ask_for_job(bus_.get(), method, unit, "replace"));
+    return await_job(bus_.get(), wait, job, unit);
+}
+
+Result<std::size_t> ManagerClient::start_together(const std::vector<std::string>& units,
+                                                  const std::function<void()>& asked) {
+    Wait wait;
+    const Slot slot = TRY(listen_for_jobs(bus_.get(), wait));
+    std::vector<std::pair<std::string, std::string>> jobs; // and their units
+    for (const auto& unit : units)
+        if (auto job = ask_for_job(bus_.get(), "StartUnit", unit, "fail"))
+            jobs.emplace_back(*std::move(job), unit);
+    asked();
+    std::size_t started = 0;
+    for (const auto& [job, unit] : jobs)
+        if (await_job(bus_.get(), wait, job, unit))
+            ++started;
+    return started;
 }
 
 Result<void> ManagerClient::start(const std::string& unit) { return run_job("StartUnit", unit); }
@@ -183,6 +226,18 @@ Result<void> ManagerClient::reset_failed(const std::string& unit) {
     return r < 0 ? Result<void>{fail(explain(r, error, "unit '" + unit + "'"))} : Result<void>{};
 }
 
+Result<void> ManagerClient::begin_stop(const std::string& unit) {
+    TRY(ask_for_job(bus_.get(), "StopUnit", unit, "replace"));
+    return {};
+}
+
+Result<void> ManagerClient::kill(const std::string& unit, int signal) {
+    BusError error;
+    const int r = sd_bus_call_method(bus_.get(), service, path, manager, "KillUnit", &error.value, nullptr, "ssi",
+                                     unit.c_str(), "all", static_cast<std::int32_t>(signal));
+    return r < 0 ? Result<void>{fail(explain(r, error, "unit '" + unit + "'"))} : Result<void>{};
+}
+
 Result<UnitState> ManagerClient::state(const std::string& unit) {
     const std::string object = TRY(object_path(unit));
     UnitState state;
@@ -193,29 +248,45 @@ Result<UnitState> ManagerClient::state(const std::string& unit) {
     return state;
 }
 
-Result<std::vector<ListeningUnit>> ManagerClient::listening_units() {
+Result<std::vector<ListedUnit>> ManagerClient::units_like(const std::string& pattern) {
     BusError error;
     sd_bus_message* raw = nullptr;
-    int r = sd_bus_call_method(bus_.get(), service, path, manager, "ListUnitsByPatterns", &error.value, &raw, "asas", 1,
-                               "active", 1, "*.socket");
+    int r = sd_bus_call_method(bus_.get(), service, path, manager, "ListUnitsByPatterns", &error.value, &raw, "asas", 0,
+                               1, pattern.c_str());
     const Message reply{raw};
     if (r >= 0)
         r = sd_bus_message_enter_container(raw, 'a', "(ssssssouso)");
-    std::vector<std::pair<std::string, std::string>> units;
+    std::vector<ListedUnit> units;
     while (r >= 0) {
-        const char *name = nullptr, *object = nullptr;
-        r = sd_bus_message_read(raw, "(ssssssouso)", &name, nullptr, nullptr, nullptr, nullptr, nullptr, &object,
-                                nullptr, nullptr, nullptr);
+        const char *name = nullptr, *active = nullptr;
+        std::uint32_t job = 0;
+        r = sd_bus_message_read(raw, "(ssssssouso)", &name, nullptr, nullptr, &active, nullptr, nullptr, nullptr, &job,
+                                nullptr, nullptr);
         if (r <= 0)
             break;
-        units.emplace_back(name, object);
+        units.push_back({name, active, job != 0});
     }
     if (r < 0)
-        return fail(explain(r, error, "cannot list systemd's socket units"));
+        return fail(explain(r, error, "cannot list systemd's units '" + pattern + "'"));
+    return units;
+}
+
+Result<std::string> ManagerClient::status_text(const std::string& unit) {
+    return get_string(bus_.get(), TRY(object_path(unit)), interface_of(unit), "StatusText");
+}
+
+Result<std::uint64_t> ManagerClient::start_began(const std::string& unit) {
+    return get_time(bus_.get(), TRY(object_path(unit)), "InactiveExitTimestamp");
+}
+
+Result<std::vector<ListeningUnit>> ManagerClient::listening_units() {
     std::vector<ListeningUnit> listening;
-    for (const auto& [name, object] : units) {
+    for (const auto& unit : TRY(units_like("*.socket"))) {
+        if (unit.active != "active")
+            continue;
+        const std::string object = TRY(object_path(unit.name));
         auto addresses = TRY(get_addresses(bus_.get(), object));
-        listening.push_back({name, std::move(addresses)});
+        listening.push_back({unit.name, std::move(addresses)});
     }
     return listening;
 }

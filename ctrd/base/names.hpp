@@ -20,6 +20,12 @@ Result<int> parse_signal(std::string_view text);
 /// 15 -> "SIGTERM".
 std::string signal_name(int number);
 
+/// What an instance of a warm pool says of itself (STATUS=) until it has its connection, and then.
+inline constexpr const char* waiting_status = "Waiting for a connection";
+inline constexpr const char* connected_status = "Connected";
+/// What ctr-run ends with where such an instance could not be made (EX_UNAVAILABLE).
+inline constexpr int not_made_status = 69;
+
 /// The candidate nearest to `name` by edit distance, if it is near enough to be a slip of the fingers; else empty.
 std::string_view nearest(std::string_view name, std::span<const std::string_view> candidates);
 

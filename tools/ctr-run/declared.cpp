@@ -87,6 +87,10 @@ Result<Declared> to_declared(const json& own, const std::string& name) {
         declared.stop_timeout = std::chrono::milliseconds{own.value("stop_timeout_ms", std::uint64_t{10000})};
         declared.private_users = own.value("private_users", false);
         declared.accepts = own.value("accept", false);
+        if (const auto pool = own.find("warm_pool"); pool != own.end()) {
+            declared.warm_pool = pool->at("size").get<unsigned>();
+            declared.max_connections = pool->at("max_connections").get<unsigned>();
+        }
         declared.systemd = own.value("systemd", false);
         declared.notify = own.value("notify", false);
         declared.pipes_output = own.value("output", std::string{"journal"}) == "pipe";

@@ -52,6 +52,8 @@ struct Declared {
     std::uint64_t stamp{0};        // of the config's text: what was learnt with another one does not count
     bool waits_created{false};     // standby = "created": the program starts when somebody connects
     bool accepts{false};           // a container for each connection
+    unsigned warm_pool{0};         // how many of them wait, made before
+    unsigned max_connections{0};   // with a warm pool
     bool systemd{false};           // is what runs in the container
     bool notify{false};            // the payload says itself when it is ready (sd_notify)
     bool pipes_output{false};      // standard output and error are a pipe, which ctrd reads

@@ -15,10 +15,10 @@ namespace ctrd::run {
 namespace {
 
 constexpr const char* usage =
-    "usage: ctr-run start|stop|clean|connection|clean-connection|exec|bind NAME\n"
+    "usage: ctr-run start|stop|clean|connection|wait-connection|clean-connection|exec|bind NAME\n"
     "\n"
     "start, stop and clean are run by systemd for ctr@NAME.service, exec and bind by ctrd. With accept = true systemd\n"
-    "runs connection, stop and clean-connection for ctr-NAME@.service.\n"
+    "runs connection (wait-connection with a warm pool), stop and clean-connection for ctr-NAME@.service.\n"
     "Exit codes: 0 done; 1 it could not be done, the reason is on stderr; 2 wrong usage.\n"
     "exec: the process's own, 128+N for signal N, 125 it was not run, 126 it can't be, 127 it was not found.\n";
 
@@ -50,7 +50,8 @@ int run_start(const std::string& name, Result<void> (*verb)(const std::string&, 
     if (started)
         return ok;
     tell_failure(*manager, started.error());
-    return failed;
+    const bool again = verb == await_connection && started.error().code != std::errc::not_a_socket;
+    return again ? not_made_status : failed;
 }
 
 int run_other(const std::string& name, Result<void> (*verb)(const std::string&)) {
@@ -79,8 +80,8 @@ void print_warning(const std::string& name, const Error& error) { print("<4>", n
 int run(int argc, char** argv) {
     const std::string_view verb = argc == 3 ? argv[1] : "";
     const std::string name = argc == 3 ? argv[2] : "";
-    constexpr std::array<std::string_view, 7> verbs{"start", "stop", "clean", "connection", "clean-connection",
-                                                    "exec",  "bind"};
+    constexpr std::array<std::string_view, 8> verbs{
+        "start", "stop", "clean", "connection", "wait-connection", "clean-connection", "exec", "bind"};
     if (std::ranges::find(verbs, verb) == verbs.end()) {
         std::fputs(usage, stderr);
         return bad_usage;
@@ -90,7 +91,7 @@ int run(int argc, char** argv) {
         return bad_usage;
     }
     // These become a process of the container, which must not be able to write to what is on the host's disk.
-    if (verb == "start" || verb == "connection" || verb == "exec")
+    if (verb == "start" || verb == "connection" || verb == "wait-connection" || verb == "exec")
         if (auto sealed = run_from_sealed_binary(argv); !sealed) {
             print_error(name, sealed.error());
             return failed;
@@ -99,6 +100,8 @@ int run(int argc, char** argv) {
         return run_start(name, start);
     if (verb == "connection")
         return run_start(name, start_connection);
+    if (verb == "wait-connection")
+        return run_start(name, await_connection);
     if (verb == "clean-connection")
         return run_other(name, clean_connection);
     if (verb == "exec")

@@ -46,6 +46,9 @@ std::array<std::string, 2> trigger_units(const std::string& name) {
     return {"ctr@" + name + ".path", "ctr@" + name + ".timer"};
 }
 
+/// What sees to it that some wait, where each connection has a container.
+std::string pool_unit(const std::string& name) { return "ctr-" + name + ".service"; }
+
 std::string service_unit(const std::string& name) { return "ctr@" + name + ".service"; }
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
@@ -190,6 +193,7 @@ Result<std::vector<Situation>> look_at_all(ManagerClient& manager, const std::ve
         for (const auto& trigger : one.spec.triggers)
             situation.triggers.push_back(describe(trigger));
         situation.accepts = accepts(one.spec);
+        situation.has_pool = one.spec.warm_pool.has_value();
         situation.new_at_boot = is_new_at_boot(one.compiled);
         situation.named = contains(options.names, situation.name);
         situation.image = describe_image(one.compiled.image_note);
@@ -302,6 +306,8 @@ Result<void> after_reload(ManagerClient& manager, const Decision& decision, cons
         if (auto started = manager.start(socket_unit(spec)); !started)
             return fail(explain_socket(manager, spec, std::move(started).error()));
     TRY_VOID(start_triggers(manager, decision, spec));
+    if (decision.renew_pool)
+        TRY_VOID(manager.start(pool_unit(decision.name)));
     if (!decision.start_service && !decision.restart_service)
         return {};
     const std::string unit = service_unit(decision.name);

@@ -50,6 +50,8 @@ std::string describe_change(const Situation& now, const Decision& decision) {
         text += ", restarted";
     else if (decision.start_service)
         text += ", started";
+    else if (decision.renew_pool)
+        text += ", those that wait for a connection are made anew";
     else if (now.changes.config && !now.service_up)
         text += ", used from its next start on";
     else if (now.changes.service && now.service_up)
@@ -85,6 +87,7 @@ Decision decide(const Situation& now) {
         decision.start_service = true;
     if (now.new_at_boot && !now.service_up)
         decision.start_service = true;
+    decision.renew_pool = now.has_pool && now.socket_up && now.changes.any() && !decision.start_socket;
     if (!decision.does_nothing())
         decision.summary = describe_change(now, decision);
     return decision;

@@ -18,6 +18,7 @@ struct Situation {
     std::vector<std::string> triggers{}; // what else starts it: "it is 'daily'"
     std::string image{};                 // "web:1 (sha256:0123456789ab)"; empty: it has none
     bool accepts{false};                 // a container for each connection: no service of its own
+    bool has_pool{false};                // some of those wait, made before
     bool new_at_boot{false};             // it was not declared to be there from boot on, and is now
     bool named{false};                   // the user asked for this one by name
     bool service_up{false};
@@ -36,6 +37,7 @@ struct Decision {
     bool start_socket{false};
     bool start_service{false};
     bool restart_service{false};
+    bool renew_pool{false};
     bool reload{false};
 
     [[nodiscard]] bool does_nothing() const {

@@ -31,6 +31,7 @@ using Slot = std::unique_ptr<sd_bus_slot, BusDeleter>;
 struct Instance {
     std::string name{}, unit{}; // "echo@12", and systemd's whole name
     std::uint32_t leader{0};
+    bool waits{false}; // of a warm pool: nobody is connected yet
 };
 
 /// One line of ListContainers.

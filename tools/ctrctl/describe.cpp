@@ -43,6 +43,12 @@ std::string describe_starts(const StartCounts& starts) {
     return text;
 }
 
+std::string describe(const Instance& one) {
+    if (one.leader == 0)
+        return one.unit;
+    return fmt::format("{} (leader {}{})", one.unit, one.leader, one.waits ? "; waits for a connection" : "");
+}
+
 std::string describe_connections(const Details& details) {
     if (details.connections + details.queued == 0)
         return {};
@@ -52,7 +58,10 @@ std::string describe_connections(const Details& details) {
 nlohmann::json instances_json(const std::vector<Instance>& instances) {
     auto json = nlohmann::json::array();
     for (const auto& one : instances)
-        json.push_back({{"name", one.name}, {"unit", one.unit}, {"leader", one.leader}});
+        json.push_back({{"name", one.name},
+                        {"unit", one.unit},
+                        {"leader", one.leader},
+                        {"state", one.waits ? "created" : "running"}});
     return json;
 }
 
@@ -99,6 +108,11 @@ std::string describe_age(std::uint64_t microseconds) {
     return fmt::format("{} day{}", seconds / 86400, seconds < 2 * 86400 ? "" : "s");
 }
 
+Cell state_of(const Instance& one) {
+    const std::string state = one.waits ? "created" : "running";
+    return {state, style_of_state(state)};
+}
+
 std::string list_text(const std::vector<Row>& rows, const Look& look) {
     Table table{{"NAME", "STATE", "LEADER", "UNIT", "SOURCE"}};
     const auto leader_text = [](std::uint32_t leader) { return leader ? std::to_string(leader) : std::string{}; };
@@ -106,7 +120,7 @@ std::string list_text(const std::vector<Row>& rows, const Look& look) {
         table.add(
             {{row.name}, {row.state, style_of_state(row.state)}, {leader_text(row.leader)}, {row.unit}, {row.source}});
         for (const auto& one : row.instances)
-            table.add({{one.name}, {"running", Style::good}, {leader_text(one.leader)}, {one.unit}, {row.source}});
+            table.add({{one.name}, state_of(one), {leader_text(one.leader)}, {one.unit}, {row.source}});
     }
     return table.render(look);
 }
@@ -143,7 +157,7 @@ std::string status_text(const Details& details, std::uint64_t now, const Look& l
     for (const auto& socket : details.sockets)
         text += line("socket", describe_socket(socket));
     for (const auto& one : details.instances)
-        text += line("instance", one.leader ? fmt::format("{} (leader {})", one.unit, one.leader) : one.unit);
+        text += line("instance", describe(one));
     text += line("connections", describe_connections(details)) + line("starts", describe_starts(details.starts));
     for (const auto& failed : details.starts.failures)
         text += line("failed", local_time(failed.when) + ": " + failed.reason);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 
 namespace ctrd::ctl {
 namespace {
@@ -36,6 +38,16 @@ int append_words(sd_bus_message* message, std::initializer_list<const char*> wor
     return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+/// With a warm pool: it has nobody yet.
+bool waits(sd_bus* bus, const char* path) {
+    char* text = nullptr;
+    if (sd_bus_get_property_string(bus, systemd, path, "org.freedesktop.systemd1.Service", "StatusText", nullptr,
+                                   &text) < 0)
+        return false;
+    const std::unique_ptr<char, void (*)(void*)> owner{text, ::free};
+    return std::string_view{text} == waiting_status;
+}
+
 std::uint32_t main_pid_of(sd_bus* bus, const char* path) {
     std::uint32_t pid = 0;
     // It may have ended since it was listed.
@@ -66,7 +78,8 @@ int read_units(sd_bus* bus, sd_bus_message* reply, Accepted& accepted) {
         if (const auto container = container_of_socket(unit); !container.empty())
             accepted[container].listening = true;
         if (const auto name = short_name_of(unit); !name.empty())
-            accepted[name.substr(0, name.find('@'))].instances.push_back({name, unit, main_pid_of(bus, path)});
+            accepted[name.substr(0, name.find('@'))].instances.push_back(
+                {name, unit, main_pid_of(bus, path), waits(bus, path)});
     }
     return r;
 }

@@ -52,6 +52,36 @@ TEST_CASE("what means nothing with accept is refused, each with its reason", "[c
                Catch::Contains("needs accept = true"));
 }
 
+TEST_CASE("with a warm pool the instances accept, and one unit sees to it that some wait", "[config][accept]") {
+    const auto compiled = compile_text(with("max-connections = 9\n", "warm-pool = 3\n"));
+    const auto socket = file_of(compiled, "ctr-web.socket");
+    CHECK_THAT(socket, !Catch::Contains("Accept=") && !Catch::Contains("MaxConnections=") &&
+                           Catch::Contains("\nWants=ctr-web.service\n") &&
+                           Catch::Contains("\nExecStopPre=/usr/lib/ctrd/ctr-pool drain web\n"));
+    CHECK_THAT(file_of(compiled, "ctr-web.service"),
+               Catch::Contains("\nExecStart=/usr/lib/ctrd/ctr-pool fill web 3 9\n"));
+    CHECK_THAT(file_of(compiled, "ctr-web@.service"),
+               Catch::Contains("\nSockets=ctr-web.socket\nNonBlocking=yes\n") &&
+                   Catch::Contains("/ctr-run wait-connection web\n") && Catch::Contains("\nStandardInput=null\n") &&
+                   Catch::Contains("\nExecStopPost=/usr/lib/ctrd/ctr-pool fill web 3 9\n"));
+    const auto pool = nlohmann::json::parse(compiled.config_json)["ctrd"]["warm_pool"];
+    CHECK(pool == nlohmann::json{{"size", 3}, {"max_connections", 9}});
+    CHECK(file_of(compile_text(with("")), "ctr-web.service").empty());
+}
+
+TEST_CASE("what a warm pool can't go with is refused", "[config][accept]") {
+    CHECK_THAT(problems_of(declaration("warm-pool = 3\n[[socket]]\nlisten = \"80\"\n")),
+               Catch::Contains("is for a container of each connection"));
+    CHECK_THAT(problems_of(declaration("warm-pool = 3\n")), Catch::Contains("is for a container of each connection"));
+    CHECK_THAT(problems_of(with("", "warm-pool = 0\n")), Catch::Contains("warm-pool"));
+    CHECK_THAT(problems_of(with("warm-pool = 3\n")), Catch::Contains("about the whole container"));
+    CHECK_THAT(problems_of(with("", "warm-pool = 65\n")), Catch::Contains("more would wait than"));
+    CHECK_THAT(problems_of(with("max-connections-per-source = 2\n", "warm-pool = 3\n")),
+               Catch::Contains("nobody counts"));
+    CHECK_THAT(problems_of(with("", "warm-pool = 3\nmax-lifetime = \"1h\"\n")),
+               Catch::Contains("would count the time"));
+}
+
 TEST_CASE("containers that write to the same layers at once are refused", "[config][accept]") {
     const std::string socket = "[[socket]]\nlisten = \"80\"\naccept = true\n";
     CHECK_THAT(problems_of("image = \"web:1\"\n" + socket), Catch::Contains("can't all write to the same layers"));

@@ -167,6 +167,18 @@ TEST_CASE("what is newly declared to be there from boot on is started, one that 
     CHECK(decide(now).summary == "changed, started");
 }
 
+TEST_CASE("those that wait for a connection are made anew when their declaration changes", "[apply][accept]") {
+    auto now = listening({.config = true, .service = true});
+    now.accepts = true;
+    now.has_pool = true;
+    CHECK(decide(now).renew_pool);
+    CHECK_THAT(decide(now).summary, Catch::Contains("those that wait for a connection are made anew"));
+    now.changes = {.config = true, .socket = true}; // the socket is started again, and with it the pool
+    CHECK_FALSE(decide(now).renew_pool);
+    now.changes = {};
+    CHECK_FALSE(decide(now).renew_pool);
+}
+
 TEST_CASE("a container for each connection has no service that apply could start", "[apply][accept]") {
     auto now = listening({.config = true, .socket = true});
     now.accepts = true;
