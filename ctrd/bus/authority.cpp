@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 
 namespace ctrd::bus {
 namespace {
@@ -37,6 +38,13 @@ int read_verdict(sd_bus_message* answer, Verdict& verdict) {
         r = sd_bus_message_read(answer, "bb", &authorized, &challenge);
     verdict = {authorized != 0, challenge != 0};
     return r;
+}
+
+/// polkit asks the bus about him and passes its error on as text. That he left the bus tells us, too, now or later.
+bool says_that_he_left(sd_bus_message* answer) {
+    const sd_bus_error* error = sd_bus_message_get_error(answer);
+    return error != nullptr && error->message != nullptr &&
+           std::string_view{error->message}.find("NameHasNoOwner") != std::string_view::npos;
 }
 
 void refuse(sd_bus_message* call, bool challenge) {
@@ -111,9 +119,10 @@ int Authority::on_answer(sd_bus_message* answer, void* userdata, sd_bus_error*) 
     const auto* raw = static_cast<Question*>(userdata);
     const auto question = raw->authority->take(raw);
     Verdict verdict;
-    if (sd_bus_message_is_method_error(answer, nullptr) != 0)
-        log_warning(systemd::error_of(answer, "cannot ask polkit, so only root may change something"));
-    else if (const int r = read_verdict(answer, verdict); r < 0)
+    if (sd_bus_message_is_method_error(answer, nullptr) != 0) {
+        if (!says_that_he_left(answer))
+            log_warning(systemd::error_of(answer, "cannot ask polkit, so only root may change something"));
+    } else if (const int r = read_verdict(answer, verdict); r < 0)
         log_warning(os_error(-r, "cannot read polkit's answer"));
     if (verdict.authorized)
         question->then(question->call.get(), question->caller);

@@ -15,11 +15,14 @@ constexpr const char* daemon_path = "/org/freedesktop/DBus";
 // One rule for all: the bus gives a connection 512.
 constexpr const char* who_leaves = "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
                                    "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''";
+/// The bus drops signals for who has a full queue, and a few callers with descriptors fill ours: so it is asked, too.
+constexpr std::uint64_t look_interval = 15'000'000;
 constexpr std::uint64_t no_time_limit = UINT64_MAX; // the bus answers, or it is gone and so are we
 
 } // namespace
 
-Caller::Caller(Callers& callers, std::string name) : callers_{callers}, name_{std::move(name)} {
+Caller::Caller(Callers& callers, std::string name)
+    : callers_{callers}, name_{std::move(name)}, number_{callers.next_number_++} {
     callers_.known_.insert(this);
 }
 
@@ -87,6 +90,39 @@ void Callers::watch() {
     if (const int r = sd_bus_add_match_async(bus_, &slot, who_leaves, on_left, on_watched, this); r < 0)
         log_warning(os_error(-r, "cannot watch who leaves the bus"));
     watch_.reset(slot);
+    look_later();
+}
+
+void Callers::look_later() {
+    sd_event_source* source = nullptr;
+    if (sd_event_add_time_relative(sd_bus_get_event(bus_), &source, CLOCK_MONOTONIC, look_interval, 1'000'000, on_time,
+                                   this) >= 0)
+        look_.reset(source);
+}
+
+int Callers::on_time(sd_event_source*, std::uint64_t, void* userdata) noexcept {
+    auto& callers = *static_cast<Callers*>(userdata);
+    sd_bus_slot* slot = nullptr;
+    if (sd_bus_call_method_async(callers.bus_, &slot, daemon_name, daemon_path, daemon_name, "ListNames", on_names,
+                                 userdata, "") >= 0) {
+        callers.names_.reset(slot);
+        callers.asked_for_ = callers.next_number_;
+    }
+    callers.look_later();
+    return 0;
+}
+
+int Callers::on_names(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
+    std::set<std::string, std::less<>> there;
+    const char* name = nullptr;
+    if (sd_bus_message_is_method_error(answer, nullptr) != 0 || sd_bus_message_enter_container(answer, 'a', "s") < 0)
+        return 0;
+    while (sd_bus_message_read(answer, "s", &name) > 0)
+        there.emplace(name);
+    auto& callers = *static_cast<Callers*>(userdata);
+    callers.tell_gone(
+        [&](const Caller& caller) { return caller.number_ < callers.asked_for_ && !there.contains(caller.name_); });
+    return 0;
 }
 
 /// Without a handler of our own sd-bus would give the connection up.
@@ -98,22 +134,29 @@ int Callers::on_watched(sd_bus_message* answer, void*, sd_bus_error*) noexcept {
 
 void Callers::forget(Caller* caller) {
     known_.erase(caller);
-    if (known_.empty())
-        watch_.reset();
+    if (!known_.empty())
+        return;
+    watch_.reset();
+    look_.reset();
+    names_.reset();
 }
 
 int Callers::on_left(sd_bus_message* signal, void* userdata, sd_bus_error*) noexcept {
     const char* name = nullptr;
     if (sd_bus_message_read(signal, "s", &name) < 0)
         return 0;
+    static_cast<Callers*>(userdata)->tell_gone([&](const Caller& caller) { return caller.name() == name; });
+    return 0;
+}
+
+template <class Is> void Callers::tell_gone(const Is& is_gone) {
     std::vector<CallerRef> gone; // held: what is told to them may be the end of their calls
-    for (Caller* caller : static_cast<Callers*>(userdata)->known_)
-        if (caller->name() == name)
+    for (Caller* caller : known_)
+        if (is_gone(*caller))
             gone.push_back(caller->shared_from_this());
     for (const auto& caller : gone)
         if (const auto tell = std::exchange(caller->gone_, {}))
             tell();
-    return 0;
 }
 
 } // namespace ctrd::bus

@@ -1,6 +1,7 @@
 // Who calls, and that he has left: asked of the bus, which is never waited for.
 #pragma once
 
+#include "ctrd/bus/event.hpp"
 #include "machined-plugin/bus_types.hpp"
 
 #include <sys/types.h>
@@ -32,6 +33,7 @@ private:
     friend Callers;
     Callers& callers_;
     std::string name_;
+    std::uint64_t number_; // in the order in which they came
     uid_t uid_{0};
     std::function<void()> gone_{};
 };
@@ -58,9 +60,17 @@ private:
     static int on_answer(sd_bus_message* answer, void* userdata, sd_bus_error* error) noexcept;
     static int on_watched(sd_bus_message* answer, void* userdata, sd_bus_error* error) noexcept;
     static int on_left(sd_bus_message* signal, void* userdata, sd_bus_error* error) noexcept;
+    void look_later();
+    static int on_time(sd_event_source* source, std::uint64_t usec, void* userdata) noexcept;
+    static int on_names(sd_bus_message* answer, void* userdata, sd_bus_error* error) noexcept;
+    template <class Is> void tell_gone(const Is& is_gone);
 
     sd_bus* bus_;
     systemd::BusSlot watch_{}; // while there is any caller
+    EventSource look_{};       // the same
+    systemd::BusSlot names_{};
+    std::uint64_t asked_for_{0}; // callers with lower numbers were there when the names were asked for
+    std::uint64_t next_number_{0};
     std::set<Caller*> known_{};
     std::set<std::unique_ptr<Question>> questions_;
 };
