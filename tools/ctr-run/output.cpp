@@ -14,6 +14,7 @@ namespace {
 /// Room for what is written while ctrd is restarted. The kernel takes memory for what is in it only.
 constexpr int pipe_size = 256 << 10;
 constexpr std::size_t buffer_size = 16384;
+constexpr std::size_t longest_rest = 4096; // of a line: programs write no more than that in one piece (PIPE_BUF)
 /// A program may drop root's rights and open it again after that; it reads what it wrote only as root.
 constexpr mode_t pipe_mode = 0622;
 
@@ -43,11 +44,16 @@ Result<Output> Output::make() {
     return output;
 }
 
+/// Up to the end of a line, if that is there: what comes next may be read by ctrd, and a half line would be two.
 bool Output::pass_on_some() const {
     char buffer[buffer_size];
-    const ssize_t n = ::read(read_.get(), buffer, sizeof buffer);
-    if (n > 0)
-        write_all({buffer, static_cast<std::size_t>(n)});
+    const ssize_t n = ::read(read_.get(), buffer, sizeof buffer - longest_rest);
+    if (n > 0) {
+        auto size = static_cast<std::size_t>(n);
+        while (buffer[size - 1] != '\n' && size < sizeof buffer && ::read(read_.get(), &buffer[size], 1) == 1)
+            ++size;
+        write_all({buffer, size});
+    }
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
@@ -55,7 +61,7 @@ void Output::pass_on() const {
     int left = 0;
     if (::ioctl(read_.get(), FIONREAD, &left) < 0)
         return;
-    for (; left > 0 && pass_on_some(); left -= static_cast<int>(buffer_size)) {
+    for (; left > 0 && pass_on_some(); left -= static_cast<int>(buffer_size - longest_rest)) {
     }
 }
 
