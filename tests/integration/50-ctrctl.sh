@@ -140,4 +140,23 @@ for verb in $(completed ctrctl "" | tr ' ' '\n' | grep -v ^-); do
         "$(completed ctrctl "$verb" --)"
     check "the manual page has the verb $verb" grep -q "fB$verb\\b" /usr/share/man/man1/ctrctl.1
 done
+# zsh's own builtins work on its line editor only: what is asked of them is printed.
+completed_by_zsh() { # WORD...: what completes the last one
+    zsh -f -c '
+        print_words() { local word; for word; do print -r -- "${word%%:*}"; done }
+        compadd() {
+            while (( $# )); do
+                case $1 in -a) print_words ${(P)2}; shift 2 ;; -S) shift 2 ;; --) shift; print_words "$@"; return ;; *) print_words $1; shift ;; esac
+            done
+        }
+        _describe() { print_words ${(P)2} }
+        _files() { print_words FILES }
+        words=("$@") CURRENT=$#
+        . /usr/share/zsh/vendor-completions/_ctrctl
+    ' complete "$@" | sort | paste -sd ' '
+}
+check_equal "in zsh the verbs are the same as in bash" "$(completed ctrctl "" | tr ' ' '\n' | grep -v ^- | paste -sd ' ')" "$(completed_by_zsh ctrctl "")"
+check_contains "and so are the containers' names" " web " " $(completed_by_zsh ctrctl stop "") "
+check_equal "and the options of a verb" "$(completed ctrctl kill --)" "$(completed_by_zsh ctrctl kill --)"
+check_equal "where a file is meant it says so" "FILES" "$(completed_by_zsh ctrctl bind web "")"
 check "stop of all" ctrctl stop web db
