@@ -7,8 +7,8 @@
 //       | <-- runtime_hooks ---------------  | only with createRuntime hooks: the child waits while they run
 //       | --- go_on ---------------------->  | the other steps, then it waits
 //       | <-- prepared --------------------  | only where a connection is to come
-//       | --- connection (with the fd) --->  |
 //       | record, MAINPID, ...               |
+//       | --- connection (with the fd) --->  | only there
 //       | --- go ------------------------->  | the payload's identity
 //       | <-- notify_fd (with the fd) -----  | only with intercept_bind
 //       | <-- waiting ---------------------  | only with a start socket; then goes on over that one

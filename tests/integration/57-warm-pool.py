@@ -239,6 +239,28 @@ with open_to(8346) as one:
     report(echo(one), "when it can be made again, clients are answered")
 report(wait("gone", 1), "and one waits", (instances("gone"), log("gone")[-1500:]))
 
+os.makedirs("/srv/later")
+container("late", '["/bin/cat"]', 8348, more="warm-pool = 1\nuser = \"late\"", rootfs="/srv/later")
+run("systemctl", "daemon-reload")
+run("systemctl", "start", "ctr-late.socket")
+report(not os.path.exists("/run/ctrd/compiled/late/config.json"), "one whose files come later has no config yet")
+outcomes = []
+for _ in range(2):
+    try:
+        ask(8348, patience=60)
+        outcomes.append("an end of file")
+    except ConnectionResetError:
+        outcomes.append("reset")
+report(outcomes == ["reset", "reset"], "who comes too early is reset", outcomes)
+count = log("late").count("no user")
+time.sleep(5)
+report(log("late").count("no user") - count <= 2, "and nothing spins", log("late")[-2000:])
+shutil.copytree(small, "/srv/later", symlinks=True, dirs_exist_ok=True)
+write_below("/srv/later", "/etc/passwd", "late:x:7:7::/:/bin/sh\n")
+with open_to(8348) as one:
+    report(echo(one), "who comes when they are there is answered", log("late")[-2000:])
+report(wait("late", 1), "and another one waits", instances("late"))
+
 # --- killed while they wait
 
 victim, pid = next((unit, leader(unit)) for unit, waits in instances("echo").items() if waits)
@@ -345,10 +367,11 @@ with open_to(8340) as one:
 container("echo", '["/bin/cat"]', 8340)
 apply("echo")
 report(wait("echo"), "with it two wait", instances("echo"))
-for name in ("echo", "passed", "said", "path", "private", "few", "broken", "gone", "out"):
+for name in ("echo", "passed", "said", "path", "private", "few", "broken", "gone", "late", "out"):
     os.remove(f"{FOLDER}/{name}.toml")
 apply()
 report(run("systemctl", "list-units", "--no-legend", "--plain", "ctr-*.socket") == "", "'apply' stops what is no longer declared")
 report(wait_for(60, lambda: run("systemctl", "list-units", "--all", "--no-legend", "--plain", "ctr-*") == "" and not glob.glob(f"{SLICE}/ctr-*")),
        "and nothing is left", run("systemctl", "list-units", "--all", "--no-legend", "--plain", "ctr-*"))
+shutil.rmtree("/srv/later")
 report(not glob.glob("/run/ctrd/compiled/*") and not os.path.exists(UNIX), "neither below /run", glob.glob("/run/ctrd/compiled/*"))

@@ -83,12 +83,20 @@ Result<Pool> look(ManagerClient& manager, const std::string& name) {
     return pool;
 }
 
+/// Alone. No lock where the container's folder is not there: its config is made by the first start, or it is no longer
+/// declared.
+Result<UniqueFd> lock(const std::string& name, PoolLock which) {
+    auto opened = activation::open_pool_lock(name, which);
+    if (!opened)
+        return UniqueFd{};
+    TRY_VOID(activation::hold(*opened, LOCK_EX));
+    return *std::move(opened);
+}
+
 /// At once, by SIGKILL, while none of them can accept anybody. They are left to end.
 Result<std::vector<std::string>> end_those_that_wait(ManagerClient& manager, const std::string& name,
                                                      const std::vector<std::string>& units) {
-    const auto lock = activation::open_pool_lock(name, PoolLock::accepting);
-    if (lock) // else it is no longer declared
-        TRY_VOID(activation::hold(*lock, LOCK_EX));
+    const UniqueFd locked = TRY(lock(name, PoolLock::accepting));
     std::vector<std::string> ended;
     for (const std::string& unit : units) {
         if (TRY(manager.status_text(unit)) == connected_status)
@@ -99,14 +107,16 @@ Result<std::vector<std::string>> end_those_that_wait(ManagerClient& manager, con
     return ended;
 }
 
-/// Those that wait then.
-Result<std::size_t> fill(const std::string& name, std::size_t size, std::size_t most) {
+/// Those that wait then. `after_failure`: where no instance runs systemd looks at the socket, and starts us for the
+/// next client; until then nothing that may fail again is tried.
+Result<std::size_t> fill(const std::string& name, std::size_t size, std::size_t most, bool after_failure) {
     ManagerClient manager = TRY(ManagerClient::open_directly());
-    UniqueFd lock = TRY(activation::open_pool_lock(name, PoolLock::filling));
-    TRY_VOID(activation::hold(lock, LOCK_EX));
+    UniqueFd locked = TRY(lock(name, PoolLock::filling));
     if (TRY(manager.state(socket_of(name))).active != "active")
         return std::size_t{0}; // it is being stopped
     const Pool pool = TRY(look(manager, name));
+    if (after_failure && pool.connected == 0 && pool.waiting.empty())
+        return std::size_t{0};
     if (!pool.outdated.empty())
         for (const std::string& unit : TRY(end_those_that_wait(manager, name, pool.outdated)))
             [[maybe_unused]] auto stopping = manager.begin_stop(unit);
@@ -116,16 +126,14 @@ Result<std::size_t> fill(const std::string& name, std::size_t size, std::size_t 
     for (std::size_t i = 0; i < missing; ++i)
         units.push_back(prefix_of(name) + std::to_string(pool.highest + 1 + i) + std::string{suffix});
     // Until they are up nobody has to wait for us: they count from now on.
-    return TRY(manager.start_together(units, [&] { lock = UniqueFd{}; })) + pool.waiting.size();
+    return TRY(manager.start_together(units, [&] { locked = UniqueFd{}; })) + pool.waiting.size();
 }
 
 Result<void> drain(const std::string& name) {
     ManagerClient manager = TRY(ManagerClient::open_directly());
     Pool pool;
     { // who fills sees from now on that the socket is being stopped
-        const auto lock = activation::open_pool_lock(name, PoolLock::filling);
-        if (lock)
-            TRY_VOID(activation::hold(*lock, LOCK_EX));
+        const UniqueFd locked = TRY(lock(name, PoolLock::filling));
         pool = TRY(look(manager, name));
     }
     std::ranges::move(pool.outdated, std::back_inserter(pool.waiting));
@@ -161,9 +169,11 @@ std::string_view ending(const char* variable) {
 int run_fill(const std::string& name, std::size_t size, std::size_t most) {
     if (ending("EXIT_STATUS") == std::to_string(not_made_status))
         return EXIT_SUCCESS; // systemd tries it again
-    if (const auto result = ending("SERVICE_RESULT"); !result.empty() && result != "success")
+    const auto result = ending("SERVICE_RESULT");
+    const bool after_failure = !result.empty() && result != "success";
+    if (after_failure)
         ::sleep(pause_after_failure);
-    const auto waiting = fill(name, size, most);
+    const auto waiting = fill(name, size, most, after_failure);
     if (waiting && *waiting > 0)
         return EXIT_SUCCESS;
     refuse_those_who_wait();

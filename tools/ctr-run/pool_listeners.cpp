@@ -57,7 +57,9 @@ Result<UniqueFd> PoolListeners::accept(int pidfd) const {
     }
 }
 
-void PoolListeners::told() { lock_ = UniqueFd{}; }
+void PoolListeners::told() {
+    [[maybe_unused]] auto unlocked = activation::hold(lock_, LOCK_UN); // the child has the descriptor, too
+}
 
 void PoolListeners::refuse_all() const { activation::refuse_clients(fds(), std::chrono::milliseconds{0}); }
 
