@@ -287,7 +287,7 @@ def connected(port):
     try:
         socket.create_connection(("127.0.0.1", port), 60).close()
         return True
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return False  # the attacker has just shut it down: it listens again in a moment
 
 
