@@ -1,17 +1,17 @@
 #include "ctrd/activation/pool_lock.hpp"
 
+#include "ctrd/activation/compiled.hpp"
 #include "ctrd/base/file.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
 
 #include <cerrno>
-#include <string>
 
 namespace ctrd::activation {
 
 Result<UniqueFd> open_pool_lock(std::string_view container, PoolLock which) {
-    const auto folder = TRY(open_at(AT_FDCWD, "/run/ctrd/compiled/" + std::string{container}, O_RDONLY | O_DIRECTORY));
+    const auto folder = TRY(open_at(AT_FDCWD, compiled_folder(container), O_RDONLY | O_DIRECTORY));
     return open_at(folder.get(), which == PoolLock::filling ? "filling" : "accepting", O_RDWR | O_CREAT, 0600);
 }
 

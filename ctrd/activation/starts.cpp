@@ -1,5 +1,6 @@
 #include "ctrd/activation/starts.hpp"
 
+#include "ctrd/activation/compiled.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/names.hpp"
 
@@ -26,9 +27,7 @@ constexpr milliseconds first_pause = 100ms;
 constexpr milliseconds longest_pause = 3s;
 constexpr std::uint32_t crashes_to_refuse = 3;
 
-std::string path_of(std::string_view container) {
-    return "/run/ctrd/compiled/" + std::string{container} + "/starts.json";
-}
+std::string path_of(std::string_view container) { return compiled_folder(container) + "/starts.json"; }
 
 microseconds time_of(const json& value) { return microseconds{value.get<std::int64_t>()}; }
 

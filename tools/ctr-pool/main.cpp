@@ -8,6 +8,7 @@
 //         before the socket is closed: none waits any more
 //
 // All that it knows it asks systemd, each time: there is nothing to keep, and nothing to lose.
+#include "ctrd/activation/compiled.hpp"
 #include "ctrd/activation/listen_fds.hpp"
 #include "ctrd/activation/pool_lock.hpp"
 #include "ctrd/activation/refuse.hpp"
@@ -15,7 +16,6 @@
 #include "machined-plugin/manager_client.hpp"
 
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,7 +33,6 @@ using namespace ctrd;
 using activation::PoolLock;
 using systemd::ManagerClient;
 
-constexpr const char* compiled_folder = "/run/ctrd/compiled";
 constexpr std::string_view suffix = "-warm.service";
 /// After an instance that failed, so that one that always does keeps nobody busy.
 constexpr unsigned pause_after_failure = 2;
@@ -55,19 +54,9 @@ unsigned number_of(std::string_view unit, const std::string& name) {
     return number;
 }
 
-/// Microseconds since 1970 when what instances are made from was written.
-std::uint64_t config_time(const std::string& name) {
-    struct stat st {};
-    const std::string path = std::string{compiled_folder} + "/" + name + "/config.json";
-    if (::stat(path.c_str(), &st) < 0)
-        return 0;
-    return static_cast<std::uint64_t>(st.st_mtim.tv_sec) * 1'000'000 +
-           static_cast<std::uint64_t>(st.st_mtim.tv_nsec) / 1000;
-}
-
 Result<Pool> look(ManagerClient& manager, const std::string& name) {
     Pool pool;
-    const std::uint64_t changed = config_time(name);
+    const std::uint64_t changed = activation::compiled_time(name);
     for (const auto& unit : TRY(manager.units_like(prefix_of(name) + "*.service"))) {
         pool.highest = std::max(pool.highest, number_of(unit.name, name));
         const bool comes = unit.active == "activating" || (unit.active == "inactive" && unit.has_job);

@@ -10,12 +10,12 @@
 
 #include "machined-plugin/manager_client.hpp"
 
+#include "ctrd/activation/compiled.hpp"
 #include "ctrd/base/names.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -136,16 +136,6 @@ void check_shared_ports(const std::vector<Declared>& all, config::Diagnostics& p
 
 // --- what there is ----------------------------------------------------------------------------------------------
 
-/// Microseconds since 1970 at which the compiled config was last written; 0: there is none.
-std::uint64_t config_time(const std::string& name) {
-    struct stat st {};
-    const std::string path = config::OutputDirs{}.compiled + "/" + name + "/config.json";
-    if (::stat(path.c_str(), &st) < 0)
-        return 0;
-    return static_cast<std::uint64_t>(st.st_mtim.tv_sec) * 1'000'000 +
-           static_cast<std::uint64_t>(st.st_mtim.tv_nsec) / 1000;
-}
-
 std::string listen_words(const config::SocketSpec& socket) {
     if (!socket.datagram)
         return socket.listen;
@@ -164,7 +154,8 @@ Result<void> look_at_units(ManagerClient& manager, Situation& situation) {
     const auto service = TRY(manager.state(service_unit(situation.name)));
     situation.service_up = service.up();
     situation.service_failed = service.failed();
-    situation.service_outdated = service.up() && service.since != 0 && service.since < config_time(situation.name);
+    situation.service_outdated =
+        service.up() && service.since != 0 && service.since < activation::compiled_time(situation.name);
     for (const auto& socket : socket_units(situation.name)) // one that was of the other kind is to give way
         situation.socket_up = situation.socket_up || TRY(manager.state(socket)).up();
     return {};
