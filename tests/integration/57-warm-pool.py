@@ -98,6 +98,15 @@ def echo(one, text=b"hello\n"):
     return line_of(one).encode() == text
 
 
+def outcome_at(port):
+    """Of who comes to one that can't be started."""
+    try:
+        ask(port, patience=60)
+        return "an end of file"
+    except ConnectionResetError:
+        return "reset"
+
+
 def log(name):
     run("journalctl", "--sync")
     return run("journalctl", "--no-pager", "-o", "cat", f"CTRD_NAME={name}")
@@ -207,11 +216,7 @@ three.close()
 container("broken", '["/bin/nothing-of-the-kind"]', 8345, more="warm-pool = 1")
 apply()
 for _ in range(2):
-    try:
-        ask(8345, patience=60)
-        outcome = "an end of file"
-    except ConnectionResetError:
-        outcome = "reset"
+    outcome = outcome_at(8345)
     report(outcome == "reset", "who is given to a program that can't be started is reset", outcome)
 report("nothing-of-the-kind" in log("broken"), "and the journal says why")
 
@@ -224,11 +229,7 @@ with open_to(8346) as one:
     report(echo(one), "when none can be made any more, the one that waits is there for a client")
     wait_for(60, lambda: not any(instances("gone").values()))
 for _ in range(3):
-    try:
-        ask(8346, patience=60)
-        outcome = "an end of file"
-    except ConnectionResetError:
-        outcome = "reset"
+    outcome = outcome_at(8346)
 report(outcome == "reset", "who comes while none can be made is reset, not left to hang", outcome)
 count = log("gone").count("cannot")
 time.sleep(5)
@@ -244,13 +245,7 @@ container("late", '["/bin/cat"]', 8348, more="warm-pool = 1\nuser = \"late\"", r
 run("systemctl", "daemon-reload")
 run("systemctl", "start", "ctr-late.socket")
 report(not os.path.exists("/run/ctrd/compiled/late/config.json"), "one whose files come later has no config yet")
-outcomes = []
-for _ in range(2):
-    try:
-        ask(8348, patience=60)
-        outcomes.append("an end of file")
-    except ConnectionResetError:
-        outcomes.append("reset")
+outcomes = [outcome_at(8348) for _ in range(2)]
 report(outcomes == ["reset", "reset"], "who comes too early is reset", outcomes)
 count = log("late").count("no user")
 time.sleep(5)
