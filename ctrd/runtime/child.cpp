@@ -52,7 +52,8 @@ int receive_connection(const ChildContext& context, ConnectionReport& said) noex
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
     const int above = ::fcntl(fd, F_DUPFD_CLOEXEC, static_cast<int>(4 + context.pass_count));
-    ::close(fd);
+    if (above >= 0) // else the error is told, and all ends
+        ::close(fd);
     return above;
 }
 
