@@ -3,7 +3,7 @@
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 repo=$(cd -- "$here/../.." && pwd)
-suite=bookworm
+suite=${CTRD_TESTBED_SUITE:-bookworm}
 
 die() {
     printf 'testbed: %s\n' "$*" >&2
@@ -89,10 +89,15 @@ make_tree() { # WHAT PACKAGES-FILE [MMDEBSTRAP-OPTION...] DIR
 
 # Sets rootfs.
 ensure_rootfs() {
-    local name
-    name=rootfs-$( (echo "$suite"; cat "$here/packages" "$here/rootfs-setup") | hash_of)
-    cached "$name" make_tree rootfs "$here/packages" --customize-hook="$here/rootfs-setup" || exit 125
-    forget_others rootfs "$name"
+    local name packages=$here/packages
+    # What our programs were linked with here they bring along where it has another name; rootfs-setup does that.
+    if [ "$suite" != bookworm ]; then
+        packages=$cache/packages-$suite
+        grep -v '^libfmt' "$here/packages" > "$packages.$$" && mv -- "$packages.$$" "$packages"
+    fi
+    name=rootfs-$suite-$(cat "$packages" "$here/rootfs-setup" | hash_of)
+    cached "$name" make_tree rootfs "$packages" --customize-hook="$here/rootfs-setup" || exit 125
+    forget_others "rootfs-$suite" "$name"
     rootfs=$cache/$name
 }
 

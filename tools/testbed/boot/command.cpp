@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <termios.h>
 
 namespace testbed {
@@ -116,6 +117,8 @@ pid_t spawn(const Bed& bed, const std::vector<std::string>& argv, const std::str
     // By the supervisor's eyes: where the host has no cgroup2, only the supervisor has mounted it.
     const std::string cgroup = "/proc/" + std::to_string(bed.supervisor) + "/root" + bed.cgroup + "/testbed";
     must(::mkdir(cgroup.c_str(), 0755) == 0 || errno == EEXIST, "cannot create cgroup '" + cgroup + "'");
+    // A soft-reboot of the bed is to end everything but the command that watches it.
+    must(::setxattr(cgroup.c_str(), "user.survive_final_kill_signal", "1", 1, 0) == 0, "cannot mark '" + cgroup + "'");
     UniqueFd cgroup_fd{::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     // A process's own PID namespace never changes: this is for the children.
     must(::setns(bed.pidfd.get(), CLONE_NEWPID) == 0, "cannot enter the bed's PID namespace");
