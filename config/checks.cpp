@@ -435,6 +435,14 @@ void check_link_journal(const UnitSpec& spec, Findings& found) {
                   "leave it out: what any other program prints is in the host's journal already ('ctrctl logs')");
 }
 
+void check_soft_reboot(const UnitSpec& spec, Findings& found) {
+    if (spec.survives_soft_reboot && runs_systemd(spec))
+        found.add("survive-soft-reboot",
+                  "a container in which a systemd runs can't survive a soft-reboot: what its systemd starts is in "
+                  "cgroups of its own, and the host's systemd kills all that is in a cgroup without its mark",
+                  "leave it out: the container is stopped, and started again with 'start = \"boot\"'");
+}
+
 void check_seccomp(const UnitSpec& spec, Findings& found) {
     if (!spec.seccomp || *spec.seccomp == "default" || *spec.seccomp == "unconfined")
         return;
@@ -465,6 +473,7 @@ constexpr std::array checks{
     Check{"init", check_init},
     Check{"output", check_output},
     Check{"journal", check_link_journal},
+    Check{"soft-reboot", check_soft_reboot},
 };
 
 } // namespace

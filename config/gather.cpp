@@ -21,6 +21,7 @@ namespace ctrd::config {
 namespace {
 
 constexpr std::size_t database_limit = 1U << 20;
+constexpr const char* soft_reboot_unit = "/usr/lib/systemd/system/systemd-soft-reboot.service";
 
 bool exists(const std::string& path) {
     struct stat st {};
@@ -82,6 +83,9 @@ public:
                          "make it, or name another folder or file");
         if (is_profile_file(spec_))
             read_profile();
+        if (spec_.survives_soft_reboot && !exists(soft_reboot_unit))
+            complain("survive-soft-reboot", "this machine's systemd knows no soft-reboot that spares units",
+                     "leave it out: that needs systemd 255");
         if (!problems_.empty())
             return refuse(std::move(problems_));
         return std::move(facts_);

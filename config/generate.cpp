@@ -2,7 +2,7 @@
 #include "config/config.hpp"
 
 #include "config/files.hpp"
-#include "config/units.hpp"
+#include "config/units_parts.hpp"
 #include "ctrd/base/fault.hpp"
 #include "ctrd/base/file.hpp"
 
@@ -187,6 +187,10 @@ Changes compare(const Compiled& compiled, const OutputDirs& out) {
         if (const auto unit = fmt::format("ctr@{}.{}", compiled.name, type);
             std::ranges::find(compiled.files, unit, &UnitFile::path) == compiled.files.end())
             changes.service = changes.service || ::access((out.units + "/" + unit).c_str(), F_OK) == 0;
+    for (const auto* unit : {"ctr@{}.service", "ctr-{}@.service"})
+        if (const auto drop_in = survival_drop_in(fmt::format(fmt::runtime(unit), compiled.name));
+            std::ranges::find(compiled.files, drop_in, &UnitFile::path) == compiled.files.end())
+            changes.service = changes.service || ::access((out.units + "/" + drop_in).c_str(), F_OK) == 0;
     // A link more or less: `start` changed.
     for (const auto& link : {fmt::format("sockets.target.wants/ctr@{}.socket", compiled.name),
                              fmt::format("sockets.target.wants/ctr-{}.socket", compiled.name),

@@ -1,6 +1,7 @@
 #include "config/machine_units.hpp"
 
 #include "config/files.hpp"
+#include "config/units_parts.hpp"
 #include "ctrd/base/file.hpp"
 
 #include <fmt/format.h>
@@ -46,7 +47,8 @@ bool is_taken(const std::string& name, const std::string& root) {
 Result<void> make_one(const std::string& name, const std::string& units, const std::string& root) {
     const std::string folder = fmt::format("{}/systemd-nspawn@{}.service.d", units, name);
     TRY_VOID(make_dirs(folder, 0755));
-    TRY_VOID(write_atomic(folder + "/10-ctrd.conf", machine_unit_text(name), 0644));
+    const bool survives = is_there(units + "/" + survival_drop_in(fmt::format("ctr@{}.service", name)));
+    TRY_VOID(write_atomic(folder + "/10-ctrd.conf", machine_unit_text(name, survives), 0644));
     const std::string link = root + links_folder + "/" + name;
     if (::symlink(empty_image, link.c_str()) < 0 && errno != EEXIST)
         return fail(os_error(errno, fmt::format("cannot make the link '{}'", link)));
@@ -67,7 +69,8 @@ void remove_stale(const std::vector<std::string>& names, const std::string& root
 
 // Not BindsTo=: systemd would stop this unit for each end of the container's that its Restart= is to follow, and with
 // PropagatesStopTo= that stop takes the new start away.
-std::string machine_unit_text(const std::string& name) {
+// A soft-reboot stops this unit, and must not stop a container that survives it.
+std::string machine_unit_text(const std::string& name, bool survives) {
     return fmt::format(R"(# Made by ctrd-generator; changes are lost.
 # What 'machinectl enable {0}' and 'machinectl start {0}' mean is the container that ctrd runs.
 
@@ -75,8 +78,7 @@ std::string machine_unit_text(const std::string& name) {
 Description=Container {0}, as machinectl names it
 Requires=ctr@{0}.service
 After=ctr@{0}.service
-PropagatesStopTo=ctr@{0}.service
-
+{1}
 [Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -90,7 +92,7 @@ DevicePolicy=auto
 DeviceAllow=
 Slice=system.slice
 )",
-                       name);
+                       name, survives ? "" : fmt::format("PropagatesStopTo=ctr@{}.service\n", name));
 }
 
 Diagnostics generate_machine_units(const std::vector<std::string>& names, const std::string& units,

@@ -10,12 +10,13 @@
 
 namespace ctrd::config {
 
-/// For each name; `units`: the generator's folder. A name that is an nspawn image's, too, stays nspawn's. Links of
+/// For each name; `units`: the generator's folder, with the containers' own units in it. A name that is an nspawn image's, too, stays nspawn's. Links of
 /// containers that are not in `names` go. `root` is put before all other paths.
 Diagnostics generate_machine_units(const std::vector<std::string>& names, const std::string& units,
                                    const std::string& root);
 
 /// The drop-in for systemd-nspawn@NAME.service.
-std::string machine_unit_text(const std::string& name);
+/// `survives`: a soft-reboot.
+std::string machine_unit_text(const std::string& name, bool survives);
 
 } // namespace ctrd::config

@@ -46,7 +46,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 42> keys;
+    static const std::array<Key, 43> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -123,6 +123,7 @@ private:
         if (const auto count = in_.integer(m, 1, most_warm))
             spec_.warm_pool = static_cast<std::uint32_t>(*count);
     }
+    void survives_soft_reboot(const Member& m) { set_plain(spec_.survives_soft_reboot, in_.boolean(m)); }
     void sockets(const Member& m);
     void triggers(const Member& m);
     void slice(const Member& m) {
@@ -139,7 +140,7 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 42> SpecReader::keys{{
+const std::array<SpecReader::Key, 43> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
@@ -177,6 +178,7 @@ const std::array<SpecReader::Key, 42> SpecReader::keys{{
     {"ready-timeout", &SpecReader::ready_timeout},
     {"systemd", &SpecReader::systemd},
     {"init", &SpecReader::init},
+    {"survive-soft-reboot", &SpecReader::survives_soft_reboot},
     {"terminal", &SpecReader::terminal},
     {"notify", &SpecReader::notify},
     {"credentials", &SpecReader::credentials},

@@ -123,6 +123,7 @@ struct UnitSpec {
     std::optional<std::uint32_t> warm_pool{}; // with `accept`: containers that wait for a connection
     std::vector<SocketSpec> sockets{};
     std::vector<TriggerSpec> triggers{};
+    bool survives_soft_reboot{false};
     std::optional<std::string> slice{}; // a slice below machine.slice, with its suffix
     ResourceSpec resources{};
 

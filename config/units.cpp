@@ -14,7 +14,6 @@ namespace ctrd::config {
 namespace {
 
 constexpr std::string_view generator_program = "/usr/lib/systemd/system-generators/ctrd-generator";
-constexpr std::string_view unit_folder = "/usr/lib/systemd/system";
 /// READY=1 can come at the last moment of ready-timeout; ctr-run's own message should win over systemd's.
 constexpr std::uint64_t ready_margin_us = 5'000'000;
 
@@ -63,8 +62,8 @@ std::string socket_text(const UnitSpec& spec) {
 }
 
 std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options) {
-    std::string text = unit_head(spec) + fmt::format("Description={}\nRequiresMountsFor={}\n", unit_description(spec),
-                                                     mounts_needed(spec));
+    std::string text =
+        unit_head(spec) + fmt::format("Description={}\n{}", unit_description(spec), mounts_needed(spec));
     if (!spec.sockets.empty())
         text += fmt::format("Requires=ctr@{0}.socket\nAfter=ctr@{0}.socket\nStartLimitBurst=500\n", spec.name);
     text += "\n[Service]\n";
@@ -128,11 +127,13 @@ std::string listen_lines(const UnitSpec& spec) {
 }
 
 std::string mounts_needed(const UnitSpec& spec) {
+    if (spec.survives_soft_reboot)
+        return "";
     std::string words = unit_word(spec.image ? image::default_store : clean_path(source_of(spec)));
     for (const auto& mount : spec.mounts)
         if (mount.type == MountType::bind)
             words += " " + unit_word(clean_path(mount.source));
-    return words;
+    return "RequiresMountsFor=" + words + "\n";
 }
 
 std::string common_lines(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options) {
@@ -182,6 +183,7 @@ void add_units(const UnitSpec& spec, const ResourceSpec& resources, const UnitOp
     if (start == Start::boot)
         compiled.links.push_back({"multi-user.target.wants/" + service, fmt::format("{}/ctr@.service", unit_folder)});
     add_trigger_units(spec, compiled);
+    add_survival_units(spec, compiled);
 }
 
 } // namespace ctrd::config

@@ -39,7 +39,7 @@ std::string pool_lines(const UnitSpec& spec) {
 }
 
 std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options) {
-    std::string text = unit_head(spec) + fmt::format("Description={}\nRequiresMountsFor={}\n"
+    std::string text = unit_head(spec) + fmt::format("Description={}\n{}"
                                                      "CollectMode=inactive-or-failed\n{}\n[Service]\n",
                                                      unit_description(spec), mounts_needed(spec),
                                                      spec.warm_pool ? "StartLimitIntervalSec=0\n" : "");
@@ -94,6 +94,7 @@ void add_accepting_units(const UnitSpec& spec, const ResourceSpec& resources, co
         compiled.files.push_back({fmt::format("ctr-{}.service", spec.name), pool_text(spec)});
     if (start_of(spec) != Start::manual)
         compiled.links.push_back({"sockets.target.wants/" + socket, "../" + socket});
+    add_survival_units(spec, compiled);
 }
 
 } // namespace ctrd::config

@@ -6,10 +6,12 @@
 
 namespace ctrd::config {
 
+inline constexpr std::string_view unit_folder = "/usr/lib/systemd/system";
+
 /// "[Unit]" and where the unit comes from.
 std::string unit_head(const UnitSpec& spec);
 std::string unit_description(const UnitSpec& spec);
-/// The value of RequiresMountsFor=.
+/// RequiresMountsFor=; nothing for what is to outlive those mounts.
 std::string mounts_needed(const UnitSpec& spec);
 /// Slice=, where another than the template's is declared; of [Service] and of [Socket]: what a slice says of addresses
 /// holds for the sockets that are born in it.
@@ -22,5 +24,10 @@ std::string common_lines(const UnitSpec& spec, const ResourceSpec& resources, co
 /// accept = true: ctr-NAME.socket and ctr-NAME@.service.
 void add_accepting_units(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options,
                          Compiled& compiled);
+
+/// survive-soft-reboot = true: drop-ins for the units themselves, the slices that they are in, and ctrd.service.
+void add_survival_units(const UnitSpec& spec, Compiled& compiled);
+/// Its path.
+std::string survival_drop_in(const std::string& unit);
 
 } // namespace ctrd::config

@@ -116,6 +116,12 @@ check_equal "once it is mounted the unit makes its config and runs it" 7 "$(wait
 check_equal "as the user that the rootfs says" 77 "$(jq .process.user.uid /run/ctrd/compiled/late/config.json)"
 
 # --- what systemd 255 says of a unit with SurviveFinalKillSignal= ---------------------------------------------------
+if [ ! -e /usr/lib/systemd/system/systemd-soft-reboot.service ]; then
+    declare_web 'survive-soft-reboot = true'
+    check_status "what this machine's systemd can't do is refused" 2 ctrctl check "$folder/web.toml"
+    check_contains "with what it needs" "web.toml:3:23: this machine's systemd knows no soft-reboot" "$output"
+    rm "$folder/web.toml"
+fi
 cat > mark.py << 'PYTHON'
 import os
 os.setxattr("/sys/fs/cgroup/machine.slice/ctr@lasting.service", "user.survive_final_kill_signal", b"1")

@@ -1,6 +1,7 @@
 #include "tools/ctr-run/proxy.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "tools/ctr-run/unit.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -50,6 +51,7 @@ Result<std::string> make_cgroup(const std::string& payload) {
     const std::string folder = payload + "/ctrd-proxy";
     if (::mkdir(folder.c_str(), 0755) < 0 && errno != EEXIST)
         return fail(os_error(errno, "cannot make the cgroup '" + folder + "'"));
+    copy_survival(payload, folder);
     return folder;
 }
 

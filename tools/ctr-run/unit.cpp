@@ -28,17 +28,6 @@ bool is_connection_of(std::string_view unit, const std::string& container) {
     return unit.starts_with("ctr-" + container + "@");
 }
 
-/// SurviveFinalKillSignal= (systemd 255): at a soft-reboot systemd looks for this mark at the very cgroup of a process,
-/// and sets it on the unit's.
-void copy_survival(const std::string& from, const std::string& to) {
-    for (const char* mark : {"user.survive_final_kill_signal", "trusted.survive_final_kill_signal"}) {
-        char value[8];
-        if (const ssize_t size = ::getxattr(from.c_str(), mark, value, sizeof value); size > 0)
-            ::setxattr(to.c_str(), mark, value, static_cast<std::size_t>(size),
-                       0); // refused: it is spared no more than before
-    }
-}
-
 /// Where OOMPolicy=kill has marked the unit's cgroup. systemd-oomd does not look at the mark of the cgroup that it was
 /// told of, only at those below, and at none without the memory controller: with neither it finds nothing to kill. The
 /// controllers of a cgroup with processes can't be passed on, so we move out of it first.
@@ -91,6 +80,15 @@ Result<UnitCgroup> unit_cgroup(const std::string& container) {
                               "ctr-run is started by systemd; use 'systemctl start ctr@" + container + ".service'"));
     cgroup.payload = cgroup.unit + "/payload";
     return cgroup;
+}
+
+void copy_survival(const std::string& from, const std::string& to) {
+    for (const char* mark : {"user.survive_final_kill_signal", "trusted.survive_final_kill_signal"}) {
+        char value[8];
+        if (const ssize_t size = ::getxattr(from.c_str(), mark, value, sizeof value); size > 0)
+            ::setxattr(to.c_str(), mark, value, static_cast<std::size_t>(size),
+                       0); // refused: it is spared no more than before
+    }
 }
 
 Result<void> make_payload_cgroup(const UnitCgroup& cgroup) {

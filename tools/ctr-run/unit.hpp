@@ -22,6 +22,10 @@ struct UnitCgroup {
 /// From our own cgroup; an error where it is not that of the container's unit.
 Result<UnitCgroup> unit_cgroup(const std::string& container);
 
+/// SurviveFinalKillSignal= (systemd 255): at a soft-reboot systemd looks for this mark at the very cgroup of a process,
+/// and sets it on the unit's.
+void copy_survival(const std::string& from, const std::string& to);
+
 /// The payload's cgroup, new and empty: what an interrupted stop may have left in it is killed first.
 Result<void> make_payload_cgroup(const UnitCgroup& cgroup);
 

@@ -28,9 +28,11 @@ struct Host {
 } // namespace
 
 TEST_CASE("machinectl's unit for a container starts and stops with the container's own", "[config][machines]") {
-    const auto text = machine_unit_text("web");
+    const auto text = machine_unit_text("web", false);
     CHECK_THAT(text,
                Catch::Contains("Requires=ctr@web.service\nAfter=ctr@web.service\nPropagatesStopTo=ctr@web.service\n"));
+    CHECK_THAT(machine_unit_text("web", true),
+               Catch::Contains("After=ctr@web.service\n") && !Catch::Contains("PropagatesStopTo="));
     CHECK_THAT(text, Catch::Contains("ExecStart=\nExecStart=/bin/true\n") && Catch::Contains("WatchdogSec=0\n"));
 }
 

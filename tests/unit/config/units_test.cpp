@@ -168,3 +168,29 @@ TEST_CASE("a systemd is ready when it says so, others where that is declared", "
     CHECK(oci_of(declaration("notify = true\n"))["ctrd"].value("notify", false));
     CHECK_THAT(file_of(compile_text(init), "ctr@web.service.d/10-ctrd.conf"), Catch::Contains("TimeoutStartSec=95s"));
 }
+
+TEST_CASE("what survives a soft-reboot is stopped with nothing but the machine", "[config][soft-reboot]") {
+    const auto drop_in = [](const std::string& unit) { return unit + ".d/20-ctrd-soft-reboot.conf"; };
+    const auto compiled = compile_text(
+        declaration("survive-soft-reboot = true\nslice = \"machine-a-b.slice\"\n[[socket]]\nlisten = \"80\"\n"));
+    const auto stays = [](const std::string& text) {
+        return text.contains("\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n") &&
+               text.contains("\nConflicts=reboot.target ") && !text.contains("shutdown.target");
+    };
+    CHECK(stays(file_of(compiled, drop_in("ctr@web.service"))));
+    CHECK_THAT(file_of(compiled, drop_in("ctr@web.service")), Catch::Contains("\nSurviveFinalKillSignal=yes\n"));
+    CHECK(stays(file_of(compiled, drop_in("ctr@web.socket"))));
+    for (const auto* slice : {"machine-a-b.slice", "machine-a.slice", "machine.slice"})
+        CHECK_THAT(file_of(compiled, drop_in(slice)), Catch::Contains("[Unit]\nDefaultDependencies=no\n"));
+    CHECK(has_link(compiled, "multi-user.target.wants/ctrd.service"));
+    CHECK_THAT(file_of(compiled, "ctr@web.service.d/10-ctrd.conf"), !Catch::Contains("RequiresMountsFor="));
+
+    const auto each = compile_text(
+        declaration("survive-soft-reboot = true\n[[socket]]\nlisten = \"80\"\naccept = true\n"));
+    CHECK(stays(file_of(each, drop_in("ctr-web@.service"))));
+    CHECK(stays(file_of(each, drop_in("ctr-web.socket"))));
+
+    CHECK(file_of(compile_text(declaration()), drop_in("ctr@web.service")).empty());
+    CHECK_THAT(problems_of(declaration("survive-soft-reboot = true\nsystemd = true\n")),
+               Catch::Contains("in which a systemd runs"));
+}
