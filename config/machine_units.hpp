@@ -10,8 +10,8 @@
 
 namespace ctrd::config {
 
-/// For each name; `units`: the generator's folder, with the containers' own units in it. A name that is an nspawn image's, too, stays nspawn's. Links of
-/// containers that are not in `names` go. `root` is put before all other paths.
+/// For each name; `units`: the generator's folder, with the containers' own units in it. A name that is an nspawn
+/// image's, too, stays nspawn's. Links of containers that are not in `names` go. `root` is put before all other paths.
 Diagnostics generate_machine_units(const std::vector<std::string>& names, const std::string& units,
                                    const std::string& root);
 

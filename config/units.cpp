@@ -62,8 +62,7 @@ std::string socket_text(const UnitSpec& spec) {
 }
 
 std::string service_text(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options) {
-    std::string text =
-        unit_head(spec) + fmt::format("Description={}\n{}", unit_description(spec), mounts_needed(spec));
+    std::string text = unit_head(spec) + fmt::format("Description={}\n{}", unit_description(spec), mounts_needed(spec));
     if (!spec.sockets.empty())
         text += fmt::format("Requires=ctr@{0}.socket\nAfter=ctr@{0}.socket\nStartLimitBurst=500\n", spec.name);
     text += "\n[Service]\n";

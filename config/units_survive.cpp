@@ -1,5 +1,5 @@
-// survive-soft-reboot = true: what systemd-soft-reboot.service(8) asks of a unit that is to run on while everything else
-// is stopped and started again. In drop-ins of their own: `config/machine_units.cpp` looks for the service's.
+// survive-soft-reboot = true: what systemd-soft-reboot.service(8) asks of a unit that is to run on while everything
+// else is stopped and started again. In drop-ins of their own: `config/machine_units.cpp` looks for the service's.
 #include "config/units_parts.hpp"
 
 #include <fmt/format.h>
@@ -45,10 +45,10 @@ void add_survival_units(const UnitSpec& spec, Compiled& compiled) {
                             other_ends),
                 compiled);
     if (!spec.sockets.empty())
-        add_drop_in(socket + ".socket",
-                    fmt::format("[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\nAfter=sysinit.target\n{}",
-                                other_ends),
-                    compiled);
+        add_drop_in(
+            socket + ".socket",
+            fmt::format("[Unit]\nDefaultDependencies=no\nIgnoreOnIsolate=yes\nAfter=sysinit.target\n{}", other_ends),
+            compiled);
     add_slices(spec.slice.value_or("machine.slice"), compiled);
     // ctrd itself is stopped, and would be started by the next container only: those that run have need of it.
     compiled.links.push_back({"multi-user.target.wants/ctrd.service", std::string{unit_folder} + "/ctrd.service"});

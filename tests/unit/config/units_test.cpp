@@ -185,8 +185,8 @@ TEST_CASE("what survives a soft-reboot is stopped with nothing but the machine",
     CHECK(has_link(compiled, "multi-user.target.wants/ctrd.service"));
     CHECK_THAT(file_of(compiled, "ctr@web.service.d/10-ctrd.conf"), !Catch::Contains("RequiresMountsFor="));
 
-    const auto each = compile_text(
-        declaration("survive-soft-reboot = true\n[[socket]]\nlisten = \"80\"\naccept = true\n"));
+    const auto each =
+        compile_text(declaration("survive-soft-reboot = true\n[[socket]]\nlisten = \"80\"\naccept = true\n"));
     CHECK(stays(file_of(each, drop_in("ctr-web@.service"))));
     CHECK(stays(file_of(each, drop_in("ctr-web.socket"))));
 
