@@ -79,11 +79,16 @@ void try_bind(const char* what, int fd) {
     reset(fd);
 }
 
-void every_way(const char* what, int fd, std::uint16_t target, bool may_bind) {
-    try_connect(what, fd, target);
-    try_fast_open(what, fd, target);
-    if (may_bind) // one that was bound by number keeps it, and binds no other whatever happens
-        try_bind(what, fd);
+/// ctrd looks after READY and makes it listen: who is overtaken by that tries again.
+void try_connect_shut_down(const char* what, int fd, std::uint16_t target) {
+    const Address address = loopback(fd, target);
+    int result = 0;
+    do {
+        ::shutdown(fd, SHUT_RDWR);
+        result = ::connect(fd, &address.any, size_of(address));
+    } while (result < 0 && errno == EISCONN);
+    print(what, "connect", result);
+    reset(fd);
 }
 
 /// No way out, but one in, which the kernel lets nobody close: see docs/security.md. It is printed, so that a kernel
@@ -117,10 +122,12 @@ int attack(int listener, std::uint16_t port, std::uint16_t target) {
     if (accepted < 0)
         return 1;
     reset(accepted);
-    every_way("accepted", accepted, target, true);
+    try_connect("accepted", accepted, target);
+    try_fast_open("accepted", accepted, target);
+    try_bind("accepted", accepted);
     try_listen("accepted", accepted);
-    ::shutdown(listener, SHUT_RDWR);
-    every_way("listener", listener, target, false);
+    try_connect_shut_down("listener", listener, target);
+    try_fast_open("listener", listener, target); // no bind: one that was bound by number keeps it
     std::puts("attack over");
     return 0;
 }

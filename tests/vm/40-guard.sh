@@ -6,17 +6,21 @@ needs python3
 
 check "a rootfs of this machine's own installation" system_tree "$PWD/system"
 cat > system/srv/attack.py << 'PYTHON'
-import socket
+import errno, socket
 server = socket.create_server(("0.0.0.0", 80))
 client, peer = server.accept()
 client.send(f"peer {peer[0]}\n".encode())
 client.close()
-server.shutdown(socket.SHUT_RDWR)
-try:
-    server.connect(("127.0.0.1", 9401))
-    print("SUCCEEDED", flush=True)
-except OSError as error:
-    print("refused:", error.strerror, flush=True)
+while True:
+    server.shutdown(socket.SHUT_RDWR)
+    try:
+        server.connect(("127.0.0.1", 9401))
+        print("SUCCEEDED", flush=True)
+    except OSError as error:
+        if error.errno == errno.EISCONN:  # ctrd, which looks after READY, has made it listen in between
+            continue
+        print("refused:", error.strerror, flush=True)
+    break
 PYTHON
 python3 -c 'import socket
 s = socket.create_server(("127.0.0.1", 9401))
