@@ -3,6 +3,7 @@
 #include "ctrd/base/file.hpp"
 #include "ctrd/image/check_layer.hpp"
 #include "ctrd/image/containers_storage.hpp"
+#include "ctrd/image/docker_storage.hpp"
 #include "ctrd/image/pack.hpp"
 #include "ctrd/image/worker_protocol.hpp"
 #include "tools/ctr-image/sandbox.hpp"
@@ -87,6 +88,10 @@ Result<Tags> work(const image::Store& store, Request& request, std::span<UniqueF
     }
     if (request.verb == "storage") {
         const image::Tag tag = TRY(image::load_from_containers_storage(store, std::move(input), request.load));
+        return std::vector{tag};
+    }
+    if (request.verb == "docker-storage") {
+        const image::Tag tag = TRY(image::load_from_docker_storage(store, std::move(input), request.load));
         return std::vector{tag};
     }
     if (request.verb == "pull") {

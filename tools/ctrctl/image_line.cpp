@@ -58,7 +58,8 @@ void add_image_verbs(CLI::App& image, ImageOptions& options) {
 
     CLI::App& pull = add("pull", "Bring images from registries; what is there already is not fetched");
     pull.add_option("NAME", options.names,
-                    "[REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]; containers-storage:NAME is Podman's on this machine")
+                    "[REGISTRY[:PORT]/]NAME[:TAG][@DIGEST]; containers-storage:NAME is Podman's on this machine, "
+                    "docker-storage:NAME Docker's")
         ->required();
     pull.add_flag("-q,--quiet", options.quiet, "no progress on the terminal");
     pull.add_option("--signature-policy", options.policy_file,

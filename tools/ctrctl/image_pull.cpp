@@ -63,7 +63,7 @@ Result<void> check_name(const std::string& name, const ImageOptions& options) {
         TRY(image::parse_reference(name));
         return {};
     }
-    TRY(parse_storage_name(name));
+    TRY_VOID(check_storage_name(name));
     if (!options.platform.empty() || !options.policy_file.empty() || !options.auth_file.empty() ||
         !options.certificate_folder.empty() || !options.tls_verify.empty())
         return fail(bad_input("'" + printable(name) +

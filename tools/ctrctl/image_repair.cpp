@@ -104,7 +104,7 @@ Result<void> fetch_again(const image::Store& store, const image::Tag& tag, const
     const auto places = repositories(tags, tag.manifest);
     if (places.empty())
         return fail(bad_input("it came from '" + printable(tag.source) + "', not from a registry",
-                              "bring it again: 'ctrctl image load' or 'import', or 'pull' of containers-storage:"));
+                              "bring it again: 'ctrctl image load' or 'import', or 'pull' of Podman's or Docker's storage"));
     // Through an index it is found by the platform that it is for.
     const bool is_index = tag.index == blob;
     std::string platform;
