@@ -47,7 +47,8 @@ log_of() {
     journalctl --no-pager -o cat -u "ctr@$1.service"
 }
 
-log_has() { log_of "$1" | grep -qF -- "$2"; }
+# Not a pipe: grep ends with the first match, and who goes on writing then fails.
+log_has() { grep -qF -- "$2" <<< "$(log_of "$1")"; }
 
 # milliseconds COMMAND...: how long it takes.
 milliseconds() {
