@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import registrybed as bed
+from rawbus import Bus
 from registrybed import driver, report
 
 HERE = pathlib.Path.cwd()
@@ -92,6 +93,39 @@ def pulls(origin):
     refused("an image for another machine is refused", "linux/riscv64", "pull", "--platform", "linux/riscv64",
             "localhost:7201/a/index:1")
     succeeds("of several, this machine's is taken", "pull", "localhost:7201/a/index:1")
+
+
+def told_on_the_bus():
+    """To who listens, whoever it is; and nobody but root can say it."""
+    listener = Bus(pwd.getpwnam("tester").pw_uid)
+    listener.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s",
+                  ("type='signal',interface='io.ctrd1.Images'",))
+
+    def until_finished():
+        heard = []
+        while not heard or heard[-1].member != "PullFinished":
+            one = listener.receive()
+            if one.member.startswith("Pull"):
+                heard.append(one)
+        return heard
+
+    name = "localhost:7201/big:1"
+    succeeds("an image is pulled into the system's store", "pull", name, store=None)
+    heard = until_finished()
+    report(heard[0].member == "PullStarted" and all(one.text == name for one in heard), "the bus is told which",
+           [(one.member, one.text) for one in heard])
+    steps = [one for one in heard if one.member == "PullProgress"]
+    report(len(steps) + 2 == len(heard) and sum(b"\0done\0" in one.body for one in steps) == 2,
+           "how far its layers are", [one.body for one in steps])
+    report(manifest_digest("big").encode() in heard[-1].body, "and what is stored in the end", heard[-1].body)
+    refused("a pull that fails", "MANIFEST_UNKNOWN", "pull", "localhost:7201/big:none", store=None)
+    report(b"MANIFEST_UNKNOWN" in until_finished()[-1].body, "says so there")
+    forged = ["busctl", "emit", "/io/ctrd1/images", "io.ctrd1.Images", "PullFinished", "sss"]
+    subprocess.run(["runuser", "-u", "tester", "--", *forged, "forged", "", ""], check=False)
+    subprocess.run([*forged, "root's", "", ""], check=True)
+    report(until_finished()[-1].text == "root's", "nobody but root can say such a thing")
+    listener.close()
+    succeeds("it is removed", "rm", name, store=None)
 
 
 def pushes():
@@ -569,6 +603,7 @@ def main():
     memory()  # first: the greatest of all children counts
     subprocess.run(["rm", "-r", place], check=True)
     pulls(origin)
+    told_on_the_bus()
     pushes()
     beside_skopeo()
     short_names()

@@ -77,8 +77,8 @@ class Body:
 
 
 class Reply:
-    def __init__(self, kind, serial, error, body, sender):
-        self.kind, self.serial, self.error, self.body, self.sender = kind, serial, error, body, sender
+    def __init__(self, kind, serial, error, body, sender, member):
+        self.kind, self.serial, self.error, self.body, self.sender, self.member = kind, serial, error, body, sender, member
 
     @property
     def text(self):
@@ -169,7 +169,7 @@ class Bus:
             if kind in "so":
                 found[code] = data[at:at + number].decode()
                 at += number + 1
-        return Reply(data[1], found.get(5, 0), found.get(4, ""), data[len(data) - size:], found.get(7, ""))
+        return Reply(data[1], found.get(5, 0), found.get(4, ""), data[len(data) - size:], found.get(7, ""), found.get(3, ""))
 
     def call(self, destination, path, interface, member, signature="", values=(), fds=()):
         self.send(self.message(destination, path, interface, member, signature, values, fds), fds)

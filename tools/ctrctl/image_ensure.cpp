@@ -3,6 +3,7 @@
 #include "config/config.hpp"
 #include "tools/ctrctl/image_progress.hpp"
 #include "tools/ctrctl/image_pull.hpp"
+#include "tools/ctrctl/image_signals.hpp"
 
 namespace ctrd::ctl {
 namespace {
@@ -17,7 +18,10 @@ Result<image::Digest> find(const std::string& text) {
 Result<image::Digest> pull(const std::string& text) {
     const auto store = TRY(image::Store::open(image::default_store));
     ProgressView view{Json::off};
-    return TRY(pull_image(store, text, {}, [&](const image::Progress& progress) { view.show(progress); })).manifest;
+    const image::Tag tag = TRY(with_signals(
+        text, [&](const image::Progress& one) { view.show(one); },
+        [&](const image::ProgressSink& progress) { return pull_image(store, text, {}, progress); }));
+    return tag.manifest;
 }
 
 } // namespace

@@ -6,6 +6,7 @@
 #include "tools/ctrctl/image_bring.hpp"
 #include "tools/ctrctl/image_fetch.hpp"
 #include "tools/ctrctl/image_progress.hpp"
+#include "tools/ctrctl/image_signals.hpp"
 #include "tools/ctrctl/image_storage.hpp"
 #include "tools/ctrctl/image_verbs.hpp"
 #include "tools/ctrctl/image_worker.hpp"
@@ -135,8 +136,11 @@ int image_pull(const ImageOptions& options) {
         auto tag = [&] {
             ProgressView view{json, options.quiet};
             const auto show = [&](const image::Progress& one) { view.show(one); };
-            return is_in_storage(name) ? pull_from_storage(*store, name, pull.max_layer_size, show)
-                                       : pull_image(*store, name, pull, show);
+            const auto bring = [&](const image::ProgressSink& progress) {
+                return is_in_storage(name) ? pull_from_storage(*store, name, pull.max_layer_size, progress)
+                                           : pull_image(*store, name, pull, progress);
+            };
+            return options.store.empty() ? with_signals(name, show, bring) : bring(show);
         }();
         if (!tag)
             return report_brought(std::move(tag).context("'" + printable(name) + "'").error());

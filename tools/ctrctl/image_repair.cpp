@@ -103,8 +103,9 @@ Result<void> fetch_again(const image::Store& store, const image::Tag& tag, const
     const auto tags = TRY(store.tags());
     const auto places = repositories(tags, tag.manifest);
     if (places.empty())
-        return fail(bad_input("it came from '" + printable(tag.source) + "', not from a registry",
-                              "bring it again: 'ctrctl image load' or 'import', or 'pull' of Podman's or Docker's storage"));
+        return fail(
+            bad_input("it came from '" + printable(tag.source) + "', not from a registry",
+                      "bring it again: 'ctrctl image load' or 'import', or 'pull' of Podman's or Docker's storage"));
     // Through an index it is found by the platform that it is for.
     const bool is_index = tag.index == blob;
     std::string platform;
