@@ -25,7 +25,7 @@ std::string common_lines(const UnitSpec& spec, const ResourceSpec& resources, co
 void add_accepting_units(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options,
                          Compiled& compiled);
 
-/// survive-soft-reboot = true: drop-ins for the units themselves, the slices that they are in, and ctrd.service.
+/// survive-soft-reboot = true: drop-ins for the units themselves and the slices that they are in.
 void add_survival_units(const UnitSpec& spec, Compiled& compiled);
 /// Its path.
 std::string survival_drop_in(const std::string& unit);
