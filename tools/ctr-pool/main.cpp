@@ -62,12 +62,13 @@ Result<Pool> look(ManagerClient& manager, const std::string& name) {
         const bool comes = unit.active == "activating" || (unit.active == "inactive" && unit.has_job);
         if (unit.active != "active" && !comes)
             continue;
-        if (!comes && TRY(manager.status_text(unit.name)) != waiting_status)
+        if (!comes && TRY(manager.status_text(unit.name)) != waiting_status) {
             ++pool.connected;
-        else if (TRY(manager.start_began(unit.name)) < changed)
-            pool.outdated.push_back(unit.name);
-        else
-            pool.waiting.push_back(unit.name);
+            continue;
+        }
+        // 0: it has a job, and begins with what is declared now.
+        const std::uint64_t began = TRY(manager.start_began(unit.name));
+        (began != 0 && began < changed ? pool.outdated : pool.waiting).push_back(unit.name);
     }
     return pool;
 }
