@@ -30,6 +30,7 @@ public:
     int pause(sd_bus_message* call, const std::string& name);
     int resume(sd_bus_message* call, const std::string& name);
     int hold(sd_bus_message* call, const std::string& name);
+    int release(sd_bus_message* call, const std::string& name);
     int wait(sd_bus_message* call, const std::string& name);
     int set_properties(sd_bus_message* call, const std::string& name);
     int stats(sd_bus_message* call, const std::string& name);

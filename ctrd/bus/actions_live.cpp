@@ -112,6 +112,19 @@ int Actions::hold(sd_bus_message* call, const std::string& name) {
     });
 }
 
+int Actions::release(sd_bus_message* call, const std::string& name) {
+    if (registry_.find(name) == nullptr)
+        return reply_no_such_container(call, name);
+    return authority_.check(call, action::manage, name, [this, name](sd_bus_message* message, const CallerRef& caller) {
+        if (!holds_.let_go(name, caller)) {
+            reply_done(message); // somebody else holds it, or nobody does
+            return;
+        }
+        set_frozen(message, name, false);
+        holds_.forget(name);
+    });
+}
+
 void Actions::thaw_held(const std::string& name) {
     units_.thaw(name, [name](const Result<void>& done) {
         if (!done)

@@ -130,6 +130,7 @@ const sd_bus_vtable vtable[] = {
     SD_BUS_METHOD("Pause", "", "", on<&Actions::pause>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Resume", "", "", on<&Actions::resume>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Hold", "", "", on<&Actions::hold>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Release", "", "", on<&Actions::release>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", whom, "i", signal), SD_BUS_NO_RESULT, on_kill,
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("Wait", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", state, "i", code, "i", status),

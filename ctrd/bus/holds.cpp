@@ -34,6 +34,15 @@ void Holds::forget(const std::string& name) {
         ::unlink(note_of(name).c_str());
 }
 
+bool Holds::let_go(const std::string& name, const CallerRef& caller) {
+    const auto holders = holders_.find(name);
+    if (holders == holders_.end())
+        return false;
+    const auto let =
+        std::erase_if(holders->second, [&](const CallerRef& one) { return one->name() == caller->name(); });
+    return let > 0 && holders->second.empty();
+}
+
 void Holds::on_gone(const std::string& name, const Caller* caller) {
     const auto holders = holders_.find(name);
     if (holders == holders_.end())

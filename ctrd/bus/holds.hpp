@@ -20,6 +20,8 @@ public:
     [[nodiscard]] bool held(const std::string& name) const { return holders_.contains(name); }
     /// Noted in /run first, so that a ctrd that is killed finds it again: recover().
     Result<void> add(const std::string& name, const CallerRef& caller);
+    /// True where that was the last who held it: it is to go on, and then to be forgotten.
+    bool let_go(const std::string& name, const CallerRef& caller);
     /// Somebody has paused it for good or let it go on, or it has come to rest.
     void forget(const std::string& name);
 

@@ -167,6 +167,8 @@ const sd_bus_vtable vtable[] = {
                             SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("HoldContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::hold>,
                             SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("ReleaseContainer", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on<&Actions::release>,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("WaitContainer", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", state, "i", code, "i", status),
                             on<&Actions::wait>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("SetContainerProperties", SD_BUS_ARGS("s", name, "b", runtime, "a{sv}", properties),

@@ -64,6 +64,7 @@ METHODS = {
     "Restart": ("RestartContainer", "manage-containers", "", (), ()),
     "Pause": ("PauseContainer", "manage-containers", "", (), ()),
     "Hold": ("HoldContainer", "manage-containers", "", (), ()),
+    "Release": ("ReleaseContainer", "manage-containers", "", (), ()),
     "Resume": ("ResumeContainer", "manage-containers", "", (), ()),
     "Exec": ("Exec", "exec", "asa{sv}hhh", (["/bin/true"], {}, 0, 1, 2), (NULL, NULL, NULL)),
     "Attach": ("AttachContainer", "exec", "", (), ()),
@@ -189,6 +190,22 @@ while reply.kind != ERROR:
     reply = waits.receive()
 report(reply.error.endswith("LimitsExceeded"), "calls of one user that wait have a limit", reply.error)
 report(Bus().call("io.ctrd1", *MANAGER, "GetContainer", "s", ("web",)).kind != ERROR, "which is nobody else's")
+
+def paused():
+    return unit("other", "FreezerState") == "frozen"
+
+
+holders = [Bus(), Bus(), Bus()]
+for one in holders[:2]:
+    one.call("io.ctrd1", *MANAGER, "HoldContainer", "s", ("other",))
+holders[2].call("io.ctrd1", *MANAGER, "ReleaseContainer", "s", ("other",))
+report(paused(), "who holds nothing releases nothing")
+holders[0].call("io.ctrd1", *MANAGER, "ReleaseContainer", "s", ("other",))
+report(paused(), "nor does the first of two who hold it let it go on")
+holders[1].call("io.ctrd1", *MANAGER, "ReleaseContainer", "s", ("other",))
+report(not paused() and run("ctrctl", "exec", "other", "echo", "goes on") == "goes on", "the last one does, at once")
+for one in holders:
+    one.close()
 
 os.unlink(RULES)
 run("systemctl", "revert", "ctr@web.service")

@@ -26,13 +26,13 @@ chance = random.Random(SEED)
 
 # Of each method the arguments after the container's name.
 METHODS = {
-    "Start": "", "Stop": "", "Restart": "", "Pause": "", "Resume": "", "Hold": "", "Kill": "si", "Wait": "", "Exec": "asa{sv}hhh", "Attach": "",
+    "Start": "", "Stop": "", "Restart": "", "Pause": "", "Resume": "", "Hold": "", "Release": "", "Kill": "si", "Wait": "", "Exec": "asa{sv}hhh", "Attach": "",
     "SetProperties": "ba{sv}", "GetStats": "", "GetProcesses": "", "CopyTo": "sha{sv}", "CopyFrom": "sh", "BindMount": "ssa{sv}",
     "Rename": "s", "Remove": "a{sv}", "GetLogs": "ha{sv}",
 }
 MANAGERS = {
     "Start": "StartContainer", "Stop": "StopContainer", "Restart": "RestartContainer", "Pause": "PauseContainer",
-    "Resume": "ResumeContainer", "Hold": "HoldContainer", "Kill": "KillContainer", "Wait": "WaitContainer", "SetProperties": "SetContainerProperties",
+    "Resume": "ResumeContainer", "Hold": "HoldContainer", "Release": "ReleaseContainer", "Kill": "KillContainer", "Wait": "WaitContainer", "SetProperties": "SetContainerProperties",
     "GetStats": "GetContainerStats", "GetProcesses": "GetContainerProcesses", "CopyTo": "CopyToContainer",
     "CopyFrom": "CopyFromContainer", "BindMount": "BindMountContainer", "Rename": "RenameContainer", "Remove": "RemoveContainer", "GetLogs": "GetContainerLogs",
     "Attach": "AttachContainer",

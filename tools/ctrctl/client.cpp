@@ -315,6 +315,7 @@ Outcome<void> Client::on_container(const char* method, const std::string& name) 
                              : std::string_view{method}.starts_with("Pause")   ? "pause"
                              : std::string_view{method}.starts_with("Resume")  ? "resume"
                              : std::string_view{method}.starts_with("Hold")    ? "hold"
+                             : std::string_view{method}.starts_with("Release") ? "release"
                                                                                : "find";
     const auto add_name = [&](sd_bus_message* m) { return sd_bus_message_append(m, "s", name.c_str()); };
     auto reply =

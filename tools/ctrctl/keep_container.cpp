@@ -60,6 +60,9 @@ int commit(const CommitOptions& options) {
         }
         const int given[] = {changes->upper.get()};
         auto made = run_image_worker(request, *store, given, {});
+        if (held) // where that fails our end does it, a moment later
+            [[maybe_unused]]
+            auto released = held->on_container("ReleaseContainer", options.name);
         if (!made)
             return refuse(made.error().code == std::errc::interrupted ? exit_interrupted : exit_failure,
                           std::move(made).context("container '" + options.name + "'").error());
