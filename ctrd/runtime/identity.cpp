@@ -314,10 +314,10 @@ void hear_signals(bool on) noexcept {
 int wait_for_start(ChildContext& context) noexcept {
     if (context.start_socket < 0)
         return 0;
+    hear_signals(true); // before anybody knows that we wait, and sends one
     if (!report(context, Stage::waiting, 0, 0))
         ::_exit(1);
     ::close(context.sync);
-    hear_signals(true);
     context.sync = ::accept4(context.start_socket, nullptr, nullptr, SOCK_CLOEXEC);
     hear_signals(false);
     if (context.sync < 0)
