@@ -45,8 +45,14 @@ def answers(port):
 
 # What is done with containers; which of its steps fails, nobody knows.
 
+def programs(name):
+    """Of the processes in its unit."""
+    return run("sh", "-c", f"cat $(find {SLICE}/ctr@{name}.service -name cgroup.procs) | while read pid; do readlink /proc/$pid/exe; done")
+
+
 def life_of(name):
     answers(PORTS[name])
+    wait_for(2, lambda: programs(name) == "/payload")  # it answers before its start is complete
     quiet("ctrctl", "exec", "-T", name, "/payload", "exit", "7")
     quiet("ctrctl", "stop", name)
 
