@@ -66,9 +66,16 @@ Result<Helper> start_helper(std::vector<std::string> words) {
     const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
     std::string runtime = std::string{"XDG_RUNTIME_DIR="} + (runtime_dir == nullptr ? "" : runtime_dir);
     std::array<char*, 2> envp{runtime_dir == nullptr ? nullptr : runtime.data(), nullptr};
+    // Who kills our group must not kill it while systemd puts it in: systemd keeps a scope for ever whose process was
+    // dying then. It ends by itself when we are gone.
+    posix_spawnattr_t attributes;
+    ::posix_spawnattr_init(&attributes);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
     Helper helper{-1, std::move(pair.ours)};
     const int err =
-        ::posix_spawn(&helper.pid, CTRD_LIBEXECDIR "/ctr-scope", &actions, nullptr, argv.data(), envp.data());
+        ::posix_spawn(&helper.pid, CTRD_LIBEXECDIR "/ctr-scope", &actions, &attributes, argv.data(), envp.data());
+    ::posix_spawnattr_destroy(&attributes);
     ::posix_spawn_file_actions_destroy(&actions);
     if (err != 0)
         return fail(os_error(err, "cannot run '" CTRD_LIBEXECDIR "/ctr-scope'", "--systemd-cgroup needs it"));
