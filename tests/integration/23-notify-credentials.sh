@@ -32,7 +32,7 @@ ready-timeout = "2s"
 command = ["/bin/sleep", "1000"]
 TOML
 check_status "one that says nothing is not ready" 1 systemctl start ctr@silent.service
-check "and the message says so" log_has silent "did not say READY=1 in time"
+check "and the message says so" wait_for 10 log_has silent "did not say READY=1 in time"
 declare_container gone << TOML
 rootfs = "$PWD/tree"
 start = "manual"
@@ -40,7 +40,7 @@ notify = true
 command = ["/bin/false"]
 TOML
 check_status "one that ends before is a failure" 1 systemctl start ctr@gone.service
-check "of which the message says so" log_has gone "ended before it said READY=1"
+check "of which the message says so" wait_for 10 log_has gone "ended before it said READY=1"
 
 # --- credentials -------------------------------------------------------------------------------------------------------
 declare_container knows << TOML

@@ -67,7 +67,8 @@ listeners() { # PID
 
 check_equal "the first connection is answered" hello "$(page)"
 check "ctrd got the seccomp listener" wait_for 5 sh -c 'ls -l /proc/$(systemctl show --value -p MainPID ctrd.service)/fd | grep -q "seccomp notify"'
-check_equal "and stored it" 1 "$(systemctl show --value -p NFileDescriptorStore ctrd.service)"
+stored() { [ "$(systemctl show --value -p NFileDescriptorStore ctrd.service)" = "$1" ]; }
+check "and stored it" wait_for 5 stored 1
 next_server
 check_equal "a server that binds again is answered" hello "$(page)"
 check_contains "ctrd says so" "container 'web': bound port 80 again" "$(journalctl --sync; journalctl -u ctrd.service --no-pager -o cat)"

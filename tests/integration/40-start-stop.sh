@@ -52,20 +52,20 @@ unit graceful '["/payload", "graceful", "2"]' 'stop-signal = "SIGINT"'
 systemctl start ctr@graceful.service
 wait_for 5 log_has graceful catching
 took=$(milliseconds systemctl stop ctr@graceful.service)
-check "a payload that catches its stop signal gets it and finishes" log_has graceful finished
+check "a payload that catches its stop signal gets it and finishes" wait_for 10 log_has graceful finished
 check "it is not waited for any longer than it takes (it took $took ms)" [ "$took" -lt 1000 ]
 check_contains "it was its own stop signal" "got signal 2" "$(log_of graceful)"
 
 unit late '["/payload", "graceful", "15", "150"]'
 systemctl start ctr@late.service
 systemctl stop ctr@late.service
-check "a payload that sets its handler 150 ms after its start is given the time" log_has late finished
+check "a payload that sets its handler 150 ms after its start is given the time" wait_for 10 log_has late finished
 
 unit waiting '["/payload", "waiting", "15"]'
 systemctl start ctr@waiting.service
 wait_for 5 sh -c 'journalctl --sync; journalctl --no-pager -o cat -u ctr@waiting.service | grep -qx waiting'
 systemctl stop ctr@waiting.service
-check "a payload that blocks its stop signal and fetches it gets it" log_has waiting "got signal 15"
+check "a payload that blocks its stop signal and fetches it gets it" wait_for 10 log_has waiting "got signal 15"
 
 systemctl start ctr@graceful.service
 wait_for 5 log_has graceful catching
@@ -86,7 +86,7 @@ systemctl stop ctr@again.service
 
 unit missing '["/no-such-program"]'
 check_status "a start without its program fails" 1 systemctl start ctr@missing.service
-check "the journal says what is missing" log_has missing "cannot run '/no-such-program'"
+check "the journal says what is missing" wait_for 10 log_has missing "cannot run '/no-such-program'"
 check "nothing of it is left" wait_for 2 nothing_left missing
 right=0
 for ((i = 0; i < 40; i++)); do
@@ -100,7 +100,7 @@ check_contains "and says why" "is not in the cgroup of 'ctr@deaf.service'" "$out
 check_status "ctr-run refuses what is no container's name" 2 /usr/lib/ctrd/ctr-run start ../deaf
 check_status "ctr-run without arguments prints its usage" 2 /usr/lib/ctrd/ctr-run
 check_status "a container that is not declared has nothing to start" 1 systemctl start ctr@nobody.service
-check "the journal says so" log_has nobody "ctrctl apply"
+check "the journal says so" wait_for 10 log_has nobody "ctrctl apply"
 systemctl reset-failed ctr@nobody.service
 
 # --- SIGKILL of ctr-run, at random moments of a start

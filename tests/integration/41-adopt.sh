@@ -39,7 +39,8 @@ check_equal "it has no network of its own but the loopback" lo \
     "$(nsenter -t "$(property web MainPID)" -n ls /sys/class/net 2> /dev/null || nsenter -t "$(property web MainPID)" -n ip -o link | awk -F': ' '{ print $2 }')"
 check_contains "the run record names its leader" "\"leader\":$(property web MainPID)" "$(cat /run/ctrd/run/web.json)"
 check_equal "only root may read it" 600 "$(stat -c %a /run/ctrd/run/web.json)"
-check_equal "the unit keeps the notification descriptor and the machine socket" 2 "$(property web NFileDescriptorStore)"
+keeps() { [ "$(property "$1" NFileDescriptorStore)" = "$2" ]; }
+check "the unit keeps the notification descriptor and the machine socket" wait_for 5 keeps web 2
 # nginx asked for 511.
 check "the listener's queue is as long as the host allows" wait_for 2 sh -c \
     '[ "$(ss -Htln "sport = :8080" | awk "{ print \$3 }")" = "$(cat /proc/sys/net/core/somaxconn)" ]'
@@ -81,7 +82,7 @@ check_equal "redis answers its first connection" +PONG "$(python3 -c 'import soc
 s = socket.create_connection(("127.0.0.1", 6390), 20); s.settimeout(20)
 s.send(b"PING\r\n"); print(s.recv(64).decode().strip())')"
 systemctl stop ctr@cache.service
-check "redis has finished by itself" log_has cache "ready to exit"
+check "redis has finished by itself" wait_for 10 log_has cache "ready to exit"
 
 # --- python's http.server: one IPv6 socket for both families
 
@@ -138,7 +139,7 @@ port = 81
 TOML
 listening two
 check_status "a payload that does not bind a declared port in time fails to start" 1 systemctl start ctr@two.service
-check "the journal names the port" log_has two "did not bind port 81 in time"
+check "the journal names the port" wait_for 10 log_has two "did not bind port 81 in time"
 check "nothing of it is left" wait_for 2 nothing_left two
 systemctl stop ctr@two.socket
 
