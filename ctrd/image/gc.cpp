@@ -268,6 +268,7 @@ Result<std::vector<Problem>> verify(const Store& store, bool quick) {
         for (const Descriptor& layer : image->manifest.layers)
             check(tag.name, layer);
     }
+    store.tidy(); // who was killed a moment before this began may have died since
     const auto leftovers = TRY(names_in(store.root(), "tmp"));
     for (const std::string& name : leftovers)
         if (!is_locked(store.root(), "tmp/" + name)) // else somebody is at work, or a 'ctrctl run' writes there
