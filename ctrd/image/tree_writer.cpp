@@ -77,6 +77,7 @@ Result<UniqueFd> TreeWriter::make_folders(const std::string& path) {
             next = UniqueFd{rooted::open_raw(root_, prefix.c_str(), O_RDONLY | O_DIRECTORY)};
             if (next)
                 TRY_VOID(make_opaque(next.get()));
+            times_.push_back({prefix, {}, {}}); // nobody says it
         }
         if (!next)
             return fail(at_entry(errno, "cannot open the folder", prefix));

@@ -204,3 +204,9 @@ TEST_CASE("a hard link in a folder that is a link below goes where that leads", 
     CHECK(content(folder.path / "high/usr/lib/a") == "a");
     CHECK(content(folder.path / "high/usr/lib/h") == "below");
 }
+
+TEST_CASE("a folder in the place of what is deleted has the same time whenever it is unpacked", "[image]") {
+    const Folder folder;
+    REQUIRE(unpack(folder.path / "tree", tar_entry({.path = ".wh.d"}) + tar_entry({.path = "d/f"})).has_value());
+    CHECK(look_at(folder.path / "tree/d").st_mtime == 0);
+}
