@@ -37,7 +37,10 @@ Outcome<Compiled> compile_for(const UnitSpec& spec, const Facts& facts, const st
     UnitSpec for_unit = *whole;
     if (!unit_signal.empty())
         for_unit.stop_signal = unit_signal;
-    add_units(for_unit, oci->resources, {.image = unit_signal.empty() ? image_text(*whole, facts) : ""}, compiled);
+    UnitOptions options{.mounts_files = facts.image && facts.image->mounts_files};
+    if (unit_signal.empty())
+        options.image = image_text(*whole, facts);
+    add_units(for_unit, oci->resources, options, compiled);
     return compiled;
 }
 

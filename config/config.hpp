@@ -58,6 +58,7 @@ Diagnostics check(const UnitSpec& spec);
 struct ImageFacts {
     image::Digest digest;              // of its manifest
     std::vector<std::string> layers{}; // as they are named in the store, the uppermost first
+    bool mounts_files{false};          // some of them are EROFS files
     image::Config config{};            // hostile: defaults, never a right
 };
 

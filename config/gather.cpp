@@ -5,7 +5,7 @@
 #include "config/syntax.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/rooted.hpp"
-#include "ctrd/image/settle.hpp"
+#include "ctrd/image/stacked.hpp"
 #include "ctrd/image/use.hpp"
 #include "ctrd/oci/parse.hpp"
 
@@ -44,17 +44,14 @@ Result<std::string> read_database(int root, const std::string& path) {
 }
 
 /// A file of stacked layers; empty if they have none.
-Result<std::string> read_layered(std::span<const UniqueFd> layers, const std::string& path) {
+Result<std::string> read_layered(std::span<const image::LayerNode> layers, const std::string& path) {
     const std::string where = TRY(image::resolve_in_layers(layers, path));
     const image::Found found = TRY(image::find_in_layers(layers, where));
     if (where.empty() || found.kind == image::Found::Kind::nothing)
         return std::string{};
-    struct stat st {};
-    if (found.kind != image::Found::Kind::other || ::fstat(found.file.get(), &st) < 0 || !S_ISREG(st.st_mode))
+    if (found.kind != image::Found::Kind::other || !S_ISREG(found.node->stat().st_mode))
         return fail(bad_input("it is not a file"));
-    const UniqueFd file = TRY(open_at(found.folder.get(), found.path.substr(found.path.rfind('/') + 1),
-                                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
-    return read_all(file.get(), database_limit);
+    return found.node->read(database_limit);
 }
 
 Result<image::Store> open_images(const std::string& path, const std::string& name) {
@@ -139,10 +136,12 @@ private:
         image::Image image = TRY(store.load(*digest).context(said(name)));
         if (image.chain.empty())
             return fail(bad_input(said(name) + " has no layers: there is nothing to run in it"));
-        std::vector<UniqueFd> layers;
+        std::vector<image::LayerNode> layers;
         ImageFacts facts{.digest = *digest};
         for (const image::Digest& chain : image.chain | std::views::reverse) {
-            layers.push_back(TRY(store.open_layer(chain)));
+            UniqueFd layer = TRY(store.open_layer(chain));
+            facts.mounts_files = facts.mounts_files || store.form_of(chain) == image::LayerForm::erofs;
+            layers.push_back(TRY(image::LayerNode::root(std::move(layer)).context(said(name))));
             facts.layers.push_back(image::Store::layer_name(chain));
         }
         facts_.passwd = TRY(read_layered(layers, "etc/passwd").context(said(name) + ": '/etc/passwd'"));

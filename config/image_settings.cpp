@@ -27,8 +27,9 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
 }
 
 Outcome<ImageSettings> parse_image_settings(std::string_view text, const std::string& file) {
-    constexpr std::array<std::string_view, 2> keys{"max-size", "verity"};
+    constexpr std::array<std::string_view, 3> keys{"layers", "max-size", "verity"};
     constexpr std::array<std::string_view, 3> verity_words{"no", "auto", "require"};
+    constexpr std::array<std::string_view, 2> layer_words{"folders", "erofs"};
     const auto document = parse_toml(text, file);
     if (!document)
         return refuse(document.error());
@@ -41,10 +42,13 @@ Outcome<ImageSettings> parse_image_settings(std::string_view text, const std::st
                 settings.max_size = in.take(member, parse_bytes(*size));
         } else if (member.key == "verity") {
             settings.verity = static_cast<Verity>(in.choice(member, verity_words).value_or(0));
+        } else if (member.key == "layers") {
+            settings.layers = static_cast<LayerStorage>(in.choice(member, layer_words).value_or(0));
         } else {
             const auto near = nearest(member.key, keys);
             in.complain(member.at, fmt::format("unknown key '{}'", member.key),
-                        near.empty() ? "the keys are: max-size, verity" : fmt::format("did you mean '{}'?", near));
+                        near.empty() ? "the keys are: layers, max-size, verity"
+                                     : fmt::format("did you mean '{}'?", near));
         }
     }
     if (!problems.empty())

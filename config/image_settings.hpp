@@ -15,10 +15,14 @@ enum class Verity {
     required
 };
 
+/// How layers that come are stored.
+enum class LayerStorage { folders, erofs };
+
 struct ImageSettings {
     /// Bytes that the store may take; containers' changes count, and aren't stopped.
     std::optional<std::uint64_t> max_size{};
     Verity verity{Verity::no};
+    LayerStorage layers{LayerStorage::folders};
 };
 
 inline constexpr const char* image_settings_file = "/etc/ctrd/images.toml";

@@ -144,6 +144,9 @@ std::string common_lines(const UnitSpec& spec, const ResourceSpec& resources, co
     text += fmt::format("LogExtraFields={}\n", image);
     if (!options.image.empty())
         text += fmt::format("Environment={}\n", image);
+    // For ctr-run, before Linux 6.12; the payload has a policy of its own. Major 7 is loop's, loaded or not.
+    if (options.mounts_files || (options.deferred && spec.image))
+        text += "DeviceAllow=/dev/loop-control rw\nDeviceAllow=block-7 r\n";
     text += fmt::format("KillSignal={}\nTimeoutStopSec={}\nTimeoutStartSec={}\n", kill_signal(spec),
                         duration_text(spec.stop_timeout_us), duration_text(spec.ready_timeout_us + ready_margin_us));
     for (const auto& [name, path] : spec.credentials)

@@ -6,8 +6,9 @@
 namespace ctrd::config {
 
 struct UnitOptions {
-    bool deferred{false}; // config.json could not be made yet; the service makes it before it starts
-    std::string image{};  // the exact one: "name:tag@sha256:..."; empty: none, or not known yet
+    bool deferred{false};     // config.json could not be made yet; the service makes it before it starts
+    bool mounts_files{false}; // of an image with layers that are EROFS files
+    std::string image{};      // the exact one: "name:tag@sha256:..."; empty: none, or not known yet
 };
 /// The drop-in for ctr@NAME.service and, with sockets, the one for ctr@NAME.socket; and the links that start them.
 void add_units(const UnitSpec& spec, const ResourceSpec& resources, const UnitOptions& options, Compiled& compiled);

@@ -1,19 +1,21 @@
 #include "ctrd/image/check_layer.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/image/new_layer.hpp"
 #include "ctrd/image/same_tree.hpp"
-#include "ctrd/image/settle.hpp"
 #include "ctrd/image/unpack.hpp"
 #include "ctrd/image/verity.hpp"
 
 #include <fcntl.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <limits>
 
 namespace ctrd::image {
 namespace {
+
+constexpr const char* made_name = "layer";
+constexpr const char* record_name = "record";
 
 /// It is in the store, so it was allowed once.
 LayerLimits no_limits() {
@@ -22,21 +24,28 @@ LayerLimits no_limits() {
 }
 
 Result<UniqueFd> open_readable(const Store& store, const Digest& chain) {
-    const UniqueFd layer = TRY(store.open_layer(chain));
-    return open_at(layer.get(), ".", O_RDONLY | O_DIRECTORY);
+    return open_at(store.root(), "layers/" + Store::layer_name(chain), O_RDONLY | O_NOFOLLOW);
 }
 
-/// "tree" in `workspace`.
-Result<UniqueFd> unpack_again(const Store& store, const Workspace& workspace, const Image& image, std::size_t at) {
-    UniqueFd tree = TRY(workspace.new_folder("tree"));
+Result<std::vector<LayerNode>> layers_below(const Store& store, const Image& image, std::size_t at) {
+    std::vector<LayerNode> lowers; // the uppermost first
+    for (std::size_t i = at; i > 0; --i) {
+        UniqueFd layer = TRY(store.open_layer(image.chain[i - 1]));
+        lowers.push_back(TRY(LayerNode::root(std::move(layer))));
+    }
+    return lowers;
+}
+
+/// "layer" in `workspace`; nothing where it can't have that form.
+Result<std::optional<UniqueFd>> make_again(const Store& store, const Workspace& workspace, const Image& image,
+                                           std::size_t at, LayerForm form) {
+    NewLayer layer = TRY(NewLayer::make(workspace, made_name, form, no_limits()));
     const LayerInput input{TRY(store.open_blob(image.manifest.layers[at].digest))};
-    const LayerJob job{input, image.manifest.layers[at], image.config.diff_ids[at], -1, 0, tree.get(), no_limits(), {}};
-    const LayerResult unpacked = TRY(unpack_layer(job));
-    std::vector<UniqueFd> lowers; // the uppermost first
-    for (std::size_t i = at; i > 0; --i)
-        lowers.push_back(TRY(store.open_layer(image.chain[i - 1])));
-    TRY_VOID(settle(tree.get(), unpacked.debts, lowers));
-    return tree;
+    const LayerJob job{input, image.manifest.layers[at], image.config.diff_ids[at], -1, 0, &layer.writer(), no_limits(),
+                       {}};
+    TRY(unpack_layer(job));
+    const auto lowers = TRY(layers_below(store, image, at));
+    return TRY(layer.settle(lowers, image.chain[at])) ? std::optional{TRY(layer.open())} : std::nullopt;
 }
 
 } // namespace
@@ -54,25 +63,29 @@ Result<void> check_measures(const Store& store, const Digest& chain) {
 Result<void> check_layer(const Store& store, const Image& image, std::size_t at) {
     TRY_VOID(check_measures(store, image.chain[at]));
     const Workspace workspace = TRY(Workspace::make(store));
-    const UniqueFd tree = TRY(unpack_again(store, workspace, image, at));
     const UniqueFd layer = TRY(open_readable(store, image.chain[at]));
-    if (const auto difference = TRY(first_difference(tree.get(), layer.get())))
+    const auto made = TRY(make_again(store, workspace, image, at, store.form_of(image.chain[at])));
+    if (!made)
+        return fail(bad_input("it is an EROFS file, which the layer of its blob can't be"));
+    if (const auto difference = TRY(first_difference(made->get(), layer.get())))
         return fail(bad_input("in its unpacked form " + *difference + " is not what its blob says"));
     return {};
 }
 
-Result<void> rebuild_layer(const Store& store, const Image& image, std::size_t at, bool verity, int folder) {
+Result<void> rebuild_layer(const Store& store, const Image& image, std::size_t at, LayerForm form, bool verity,
+                           int folder) {
     const Workspace workspace = TRY(Workspace::make(store));
     {
-        const UniqueFd tree = TRY(unpack_again(store, workspace, image, at));
+        auto made = TRY(make_again(store, workspace, image, at, form));
+        if (!made)
+            made = TRY(make_again(store, workspace, image, at, LayerForm::folder));
         TRY_VOID(store.sync());
         if (verity)
-            TRY_VOID(seal_layer(workspace, tree.get(), "record", {}));
+            TRY_VOID(seal_layer(workspace, made->get(), record_name, {}));
     }
     TRY_VOID(store.sync());
-    for (const char* name : {"tree", "record"})
-        if (::renameat(workspace.folder(), name, folder, name) < 0 &&
-            (errno != ENOENT || name == std::string_view{"tree"}))
+    for (const char* name : {made_name, record_name})
+        if (::renameat(workspace.folder(), name, folder, name) < 0 && (errno != ENOENT || name == made_name))
             return fail(os_error(errno, "cannot hand over a layer that was made anew"));
     return {};
 }

@@ -4,7 +4,7 @@
 #include "ctrd/image/early_flush.hpp"
 #include "ctrd/image/hasher.hpp"
 #include "ctrd/image/json.hpp"
-#include "ctrd/image/settle.hpp"
+#include "ctrd/image/new_layer.hpp"
 #include "ctrd/image/verity.hpp"
 
 #include <fcntl.h>
@@ -57,7 +57,7 @@ public:
                 TRY_VOID(store_.keep_blob(workspace_, blob_name(i), results_[i]->blob));
         TRY_VOID(store_.sync());
         for (std::size_t i = 0; i < layers_.size(); ++i)
-            if (trees_made_[i]) {
+            if (is_made_[i]) {
                 if (options_.verity)
                     TRY_VOID(store_.keep_record(workspace_, record_name(i), chain_[i]));
                 TRY_VOID(store_.keep_layer(workspace_, tree_name(i), chain_[i]));
@@ -92,9 +92,7 @@ private:
                 continue;
             const std::lock_guard lock{mutex_};
             if (!error_)
-                error_ = std::move(done)
-                             .context("layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size()))
-                             .error();
+                error_ = std::move(done).context(number(i)).error();
             if (!stop_.exchange(true) && options_.stop)
                 options_.stop();
         }
@@ -196,9 +194,8 @@ private:
 
     Result<void> unpack(std::size_t i, const LayerInput& input, int copy, std::uint64_t have) {
         // Also where the layer is there already: only its content says that these bytes are that layer.
-        TRY_VOID(remove_tree(workspace_.folder(), tree_name(i)));
-        const UniqueFd tree = TRY(workspace_.new_folder(tree_name(i)));
-        LayerJob job{input, layers_[i].blob, {}, copy, have, tree.get(), options_.limits, {}};
+        NewLayer layer = TRY(NewLayer::make(workspace_, tree_name(i), options_.form, options_.limits));
+        LayerJob job{input, layers_[i].blob, {}, copy, have, &layer.writer(), options_.limits, {}};
         if (!diff_ids_.empty())
             job.diff_id = diff_ids_[i];
         std::uint64_t told = 0;
@@ -215,7 +212,8 @@ private:
         };
         results_[i] = TRY(unpack_layer(job));
         early_flush_->begin();
-        trees_made_[i] = has_layer(i) ? 0 : 1;
+        if (!has_layer(i))
+            made_[i] = std::make_unique<NewLayer>(std::move(layer));
         return {};
     }
 
@@ -225,27 +223,50 @@ private:
     }
 
     Result<void> settle_all() {
-        std::vector<UniqueFd> lowers; // the uppermost first
+        std::vector<LayerNode> lowers; // the uppermost first
         for (std::size_t i = 0; i < layers_.size(); ++i) {
-            UniqueFd tree = trees_made_[i] ? TRY(open_at(workspace_.folder(), tree_name(i), O_RDONLY | O_DIRECTORY))
-                                           : TRY(store_.open_layer(chain_[i]));
-            if (trees_made_[i])
-                TRY_VOID(settle(tree.get(), results_[i]->debts, lowers)
-                             .context("layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size())));
-            lowers.insert(lowers.begin(), std::move(tree));
+            UniqueFd layer =
+                made_[i] ? TRY(settle_one(i, lowers).context(number(i))) : TRY(store_.open_layer(chain_[i]));
+            lowers.insert(lowers.begin(), TRY(LayerNode::root(std::move(layer)).context(number(i))));
         }
         return {};
+    }
+
+    /// What isn't needed any more goes: a file that is sealed must not be open for writing.
+    Result<UniqueFd> settle_one(std::size_t i, std::span<const LayerNode> lowers) {
+        std::unique_ptr<NewLayer> layer = std::move(made_[i]);
+        is_made_[i] = 1;
+        if (!TRY(layer->settle(lowers, chain_[i]))) {
+            layer = std::make_unique<NewLayer>(TRY(unpack_as_folder(i)));
+            TRY(layer->settle(lowers, chain_[i]));
+        }
+        return layer->open();
+    }
+
+    /// From the blob, which has been checked and charged.
+    Result<NewLayer> unpack_as_folder(std::size_t i) {
+        LayerLimits limits = options_.limits;
+        limits.budget = {};
+        NewLayer layer = TRY(NewLayer::make(workspace_, tree_name(i), LayerForm::folder, limits));
+        const LayerInput input{blobs_made_[i] ? TRY(open_at(workspace_.folder(), blob_name(i), O_RDONLY | O_NOFOLLOW))
+                                              : TRY(store_.open_blob(results_[i]->blob))};
+        const LayerJob job{input, {}, diff_ids_[i], -1, 0, &layer.writer(), limits, {}};
+        TRY(unpack_layer(job));
+        return layer;
+    }
+
+    [[nodiscard]] std::string number(std::size_t i) const {
+        return "layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size());
     }
 
     /// Each file waits for the disk: what is to be written already goes there together.
     Result<void> seal_all() {
         TRY_VOID(store_.sync());
         for (std::size_t i = 0; i < layers_.size(); ++i) {
-            if (!trees_made_[i])
+            if (!is_made_[i])
                 continue;
-            const UniqueFd tree = TRY(open_at(workspace_.folder(), tree_name(i), O_RDONLY | O_DIRECTORY));
-            TRY_VOID(seal_layer(workspace_, tree.get(), record_name(i), options_.limits.budget)
-                         .context("layer " + std::to_string(i + 1) + " of " + std::to_string(layers_.size())));
+            const UniqueFd layer = TRY(open_at(workspace_.folder(), tree_name(i), O_RDONLY | O_NOFOLLOW));
+            TRY_VOID(seal_layer(workspace_, layer.get(), record_name(i), options_.limits.budget).context(number(i)));
         }
         return {};
     }
@@ -257,7 +278,8 @@ private:
     const IngestOptions& options_;
     EarlyFlush* early_flush_{nullptr}; // while layers come
     std::vector<std::optional<LayerResult>> results_;
-    std::vector<char> trees_made_ = std::vector<char>(layers_.size());
+    std::vector<std::unique_ptr<NewLayer>> made_ = std::vector<std::unique_ptr<NewLayer>>(layers_.size());
+    std::vector<char> is_made_ = std::vector<char>(layers_.size()); // and settled
     std::vector<char> blobs_made_ = std::vector<char>(layers_.size());
     std::vector<char> cut_ = std::vector<char>(layers_.size()); // its source ended too early: what has come is good
     std::atomic<std::size_t> next_{0};

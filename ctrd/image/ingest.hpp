@@ -28,6 +28,7 @@ using ProgressSink = std::function<void(const Progress&)>;
 struct IngestOptions {
     LayerLimits limits{};
     ProgressSink progress{};
+    LayerForm form{LayerForm::folder};
     bool verity{false};           // layers are sealed by fs-verity, which the store's file system has
     bool resumable{false};        // what has come of a blob is kept for the next time, and gone on with
     std::function<void()> stop{}; // called once when a layer has failed, so that the others' sources end too

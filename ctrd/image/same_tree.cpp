@@ -92,6 +92,21 @@ public:
         return Difference{};
     }
 
+    Result<Difference> whole_files(int wanted, int found) {
+        for (std::uint64_t at = 0;; at += one_.size()) {
+            const std::size_t some = TRY(fill(wanted, one_, "/"));
+            const std::size_t more = TRY(fill(found, other_, "/"));
+            const auto first = std::string_view{one_}.substr(0, some);
+            const auto second = std::string_view{other_}.substr(0, more);
+            const auto differ = std::ranges::mismatch(first, second);
+            if (differ.in1 != first.end() || differ.in2 != second.end())
+                return "byte " + std::to_string(at + static_cast<std::uint64_t>(differ.in1 - first.begin())) +
+                       " of the EROFS file";
+            if (some < one_.size())
+                return Difference{};
+        }
+    }
+
 private:
     Result<Difference> nodes(int wanted, int found, const std::string& name, const std::string& path) {
         struct stat one {};
@@ -136,6 +151,8 @@ Result<std::optional<std::string>> first_difference(int wanted, int found) {
     struct stat other {};
     if (::fstat(wanted, &one) < 0 || ::fstat(found, &other) < 0)
         return fail(at_path(errno, "/"));
+    if (S_ISREG(one.st_mode) && S_ISREG(other.st_mode))
+        return Comparison{}.whole_files(wanted, found);
     if (auto difference = different_stat("/", one, other))
         return difference;
     return Comparison{}.folders(wanted, found, "/");

@@ -8,7 +8,8 @@
 
 namespace ctrd::image {
 
-/// The first thing in folder `found` that is not as in folder `wanted`, for people: "'etc/passwd': its content".
+/// The first thing in folder `found` that is not as in folder `wanted`, for people: "'etc/passwd': its content". Of two
+/// files: "byte 4096 of the EROFS file".
 Result<std::optional<std::string>> first_difference(int wanted, int found);
 
 } // namespace ctrd::image

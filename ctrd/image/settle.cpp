@@ -8,8 +8,6 @@
 
 #include <array>
 #include <cerrno>
-#include <climits>
-#include <cstdio>
 
 namespace ctrd::image {
 namespace {
@@ -23,11 +21,13 @@ std::string parent_of(const std::string& path) {
     return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
+std::string lower(const std::string& path) { return "the lower '" + printable(path) + "'"; }
+
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 class Settler {
 public:
-    Settler(int tree, std::span<const UniqueFd> lowers) : tree_{tree}, lowers_{lowers} {}
+    Settler(int tree, std::span<const LayerNode> lowers) : tree_{tree}, lowers_{lowers} {}
 
     /// The uppermost layer's root is what the container sees as "/".
     Result<void> root() { return copy_attributes(".", TRY(find_in_layers(lowers_, ""))); }
@@ -86,14 +86,12 @@ private:
             times_.emplace_back(path, std::array<timespec, 2>{}); // as good as any, and the same each time
             return {};
         }
-        struct stat st {};
-        const UniqueFd source{::openat(below.file.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-        if (!source || ::fstat(source.get(), &st) < 0 || ::fchown(folder.get(), st.st_uid, st.st_gid) < 0 ||
-            ::fchmod(folder.get(), st.st_mode & 07777) < 0)
+        const struct stat& st = below.node->stat();
+        if (::fchown(folder.get(), st.st_uid, st.st_gid) < 0 || ::fchmod(folder.get(), st.st_mode & 07777) < 0)
             return fail(at_path(errno, "cannot take over owner and mode of the lower", path));
         TarEntry attributes;
         attributes.path = path;
-        attributes.xattrs = TRY(read_xattrs(source.get()));
+        attributes.xattrs = TRY(below.node->xattrs().context(lower(path)));
         TRY_VOID(set_xattrs(folder.get(), attributes));
         times_.emplace_back(path, std::array{st.st_atim, st.st_mtim});
         return {};
@@ -137,9 +135,9 @@ private:
 
     Result<void> copy(const Found& below, const std::string& path) {
         const UniqueFd folder{rooted::open_raw(tree_, ("/" + parent_of(path)).c_str(), O_PATH | O_DIRECTORY)};
-        struct stat st {};
-        if (!folder || ::fstat(below.file.get(), &st) < 0)
-            return fail(at_path(errno, "cannot look at", path));
+        if (!folder)
+            return fail(at_path(errno, "cannot open the folder of", path));
+        const struct stat& st = below.node->stat();
         const std::string name = name_of(path);
         if (below.kind == Found::Kind::link) {
             if (::symlinkat(below.target.c_str(), folder.get(), name.c_str()) < 0)
@@ -162,46 +160,32 @@ private:
         return {};
     }
 
-    static UniqueFd open_lower(const Found& from) {
-        return UniqueFd{
-            ::openat(from.folder.get(), name_of(from.path).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
-    }
-
     static Result<void> copy_content(const Found& from, int folder, const std::string& name, const std::string& path) {
-        const UniqueFd in = open_lower(from);
         const UniqueFd out{::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)};
-        if (!in || !out)
+        if (!out)
             return fail(at_path(errno, "cannot copy", path));
-        for (;;) {
-            const ssize_t n = ::copy_file_range(in.get(), nullptr, out.get(), nullptr, 1U << 30, 0);
-            if (n == 0)
-                break;
-            if (n < 0)
-                return fail(at_path(errno, "cannot copy", path));
-        }
-        return {};
+        return from.node->copy_to(out.get()).context(lower(path));
     }
 
     static Result<void> copy_xattrs(const Found& from, int folder, const std::string& name, const std::string& path) {
-        const UniqueFd in = open_lower(from);
         const UniqueFd out{::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
-        if (!in || !out)
+        if (!out)
             return fail(at_path(errno, "cannot copy the attributes of", path));
         TarEntry attributes;
         attributes.path = path;
-        attributes.xattrs = TRY(read_xattrs(in.get()));
+        attributes.xattrs = TRY(from.node->xattrs().context(lower(path)));
         return set_xattrs(out.get(), attributes);
     }
 
     int tree_;
-    std::span<const UniqueFd> lowers_;
+    std::span<const LayerNode> lowers_;
     std::vector<std::pair<std::string, std::string>> moved_{};
     std::vector<std::pair<std::string, std::array<timespec, 2>>> times_{};
 };
 
 } // namespace
 
-Result<void> settle(int tree, const LayerDebts& debts, std::span<const UniqueFd> lowers) {
+Result<void> settle(int tree, const LayerDebts& debts, std::span<const LayerNode> lowers) {
     if (!debts.implied_root && debts.implied_folders.empty() && debts.lower_links.empty())
         return {};
     Settler settler{tree, lowers};

@@ -240,8 +240,17 @@ bool Store::has_layer(const Digest& chain) const {
     return ::faccessat(root_.get(), ("layers/" + layer_name(chain)).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+LayerForm Store::form_of(const Digest& chain) const {
+    struct stat st {};
+    const bool is_file =
+        ::fstatat(root_.get(), ("layers/" + layer_name(chain)).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(st.st_mode);
+    return is_file ? LayerForm::erofs : LayerForm::folder;
+}
+
 Result<UniqueFd> Store::open_layer(const Digest& chain) const {
-    auto layer = open_at(root_.get(), "layers/" + layer_name(chain), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    const int flags = form_of(chain) == LayerForm::erofs ? O_RDONLY : O_PATH | O_DIRECTORY;
+    auto layer = open_at(root_.get(), "layers/" + layer_name(chain), flags | O_NOFOLLOW);
     if (!layer)
         return fail(os_error(static_cast<int>(layer.error().code), "layer '" + chain.text() + "' in the image store"));
     return layer;

@@ -3,6 +3,7 @@
 //
 //     blobs/sha256/HEX        manifests, configs, layers as they came: what `save` and a push need
 //     layers/sha256-HEX/      an unpacked layer, as overlayfs wants it; the layer of a chain is shared by all images
+//     layers/sha256-HEX       the same as an EROFS file (erofs_layer.hpp)
 //     verity/sha256-HEX       what the kernel has measured of that layer's files (verity.hpp), where that is asked for
 //     tags/HEX.json           one for each name: HEX is the hash of the name
 //     partial/sha256-HEX      the beginning of a blob that is being fetched, or was; whoever fetches it holds its lock
@@ -37,6 +38,12 @@ struct Image {
     Manifest manifest;
     Config config;
     std::vector<Digest> chain{}; // one chain id per layer, the lowest first
+};
+
+/// How a layer is stored.
+enum class LayerForm {
+    folder, // unpacked
+    erofs   // one file that is mounted
 };
 
 class Store;
@@ -100,9 +107,11 @@ public:
                                   Algorithm algorithm = Algorithm::sha256) const;
 
     [[nodiscard]] bool has_layer(const Digest& chain) const;
-    /// O_PATH.
+    /// What isn't there is a folder.
+    [[nodiscard]] LayerForm form_of(const Digest& chain) const;
+    /// A folder (O_PATH), or an EROFS file (open for reading).
     Result<UniqueFd> open_layer(const Digest& chain) const;
-    /// A folder of `workspace` becomes the layer; if somebody was faster, theirs stays.
+    /// A folder or file of `workspace` becomes the layer; if somebody was faster, theirs stays.
     Result<void> keep_layer(const Workspace& workspace, const std::string& folder, const Digest& chain) const;
     /// What was measured of the layer's files (verity.hpp); nothing where that was not asked for.
     Result<std::optional<UniqueFd>> open_record(const Digest& chain) const;

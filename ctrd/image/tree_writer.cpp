@@ -8,14 +8,10 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include <algorithm>
 #include <cerrno>
 
 namespace ctrd::image {
 namespace {
-
-constexpr std::string_view whiteout_prefix = ".wh.";
-constexpr std::string_view opaque_marker = ".wh..wh..opq";
 
 timespec to_timespec(const TarTime& time) { return {time.seconds, static_cast<long>(time.nanoseconds)}; }
 
@@ -28,26 +24,6 @@ Error at_entry(int err, std::string_view doing, const std::string& path) {
 bool is_whiteout(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rdev == 0; }
 
 } // namespace
-
-Result<std::string> clean_entry_path(std::string_view path) {
-    std::string clean;
-    for (std::size_t begin = 0; begin < path.size();) {
-        const std::size_t end = std::min(path.find('/', begin), path.size());
-        const std::string_view component = path.substr(begin, end - begin);
-        begin = end + 1;
-        if (component.empty() || component == ".")
-            continue;
-        if (component == "..")
-            return fail(bad_input("'" + printable(path.substr(0, 300)) + "' has '..' in it"));
-        if (component.size() > 255)
-            return fail(bad_input("'" + printable(path.substr(0, 300)) + "' has a name of more than 255 bytes"));
-        clean += clean.empty() ? "" : "/";
-        clean += component;
-    }
-    if (clean.size() >= 4096)
-        return fail(bad_input("'" + printable(path.substr(0, 300)) + "...' is a path of more than 4095 bytes"));
-    return clean;
-}
 
 /// All of `path` that is not there yet, as folders. They are debts: whose they are a lower layer may say.
 Result<UniqueFd> TreeWriter::make_folders(const std::string& path) {
@@ -120,17 +96,11 @@ Result<void> TreeWriter::make_opaque(int folder) {
 
 /// True if the entry was one: it says what is not there any more and is not itself a file.
 Result<bool> TreeWriter::handle_whiteout(const Place& place) {
-    if (!place.name.starts_with(whiteout_prefix))
-        return false;
-    if (place.name == opaque_marker) {
+    const auto [kind, hidden] = TRY(whiteout_of(place.name, place.path()));
+    if (kind == Whiteout::Kind::opaque)
         TRY_VOID(make_opaque(place.folder));
-        return true;
-    }
-    const std::string hidden = place.name.substr(whiteout_prefix.size());
-    if (hidden.starts_with(whiteout_prefix)) // aufs' own bookkeeping
-        return true;
-    if (hidden.empty() || hidden == "." || hidden == "..")
-        return fail(bad_input("'" + printable(place.path()) + "' deletes nothing that could be there"));
+    if (kind != Whiteout::Kind::hidden)
+        return kind != Whiteout::Kind::none;
     if (::mknodat(place.folder, hidden.c_str(), S_IFCHR, 0) == 0)
         return true;
     if (errno != EEXIST)
@@ -194,34 +164,19 @@ Result<void> TreeWriter::add_folder(const TarEntry& entry, const Place& place) {
 }
 
 Result<void> TreeWriter::write_data(int file, const TarEntry& entry, TarReader& data) {
-    if (entry.size > limits_.file_size)
-        return fail(Error{std::errc::file_too_large,
-                          "'" + printable(entry.path) + "' has " + std::to_string(entry.size) + " bytes"});
-    std::size_t segment = 0;
-    std::uint64_t in_segment = 0;
-    std::uint64_t offset = 0;
-    for (auto part = TRY(data.data()); !part.empty(); part = TRY(data.data())) {
+    TRY_VOID(check_size(entry, limits_));
+    TRY_VOID(for_content(entry, data, [&](std::uint64_t offset, std::string_view part) -> Result<void> {
         while (!part.empty()) {
-            std::size_t size = part.size();
-            while (entry.sparse && in_segment == entry.segments[segment].length) {
-                ++segment; // check_segments: together they are as long as the data
-                in_segment = 0;
-            }
-            if (entry.sparse) {
-                offset = entry.segments[segment].offset + in_segment;
-                size = static_cast<std::size_t>(
-                    std::min<std::uint64_t>(size, entry.segments[segment].length - in_segment));
-            }
-            const ssize_t n = ::pwrite(file, part.data(), size, static_cast<off_t>(offset));
+            const ssize_t n = ::pwrite(file, part.data(), part.size(), static_cast<off_t>(offset));
             if (n < 0 && errno == EINTR)
                 continue;
             if (n < 0)
                 return fail(at_entry(errno, "cannot write", entry.path));
             offset += static_cast<std::uint64_t>(n);
-            in_segment += static_cast<std::uint64_t>(n);
             part.remove_prefix(static_cast<std::size_t>(n));
         }
-    }
+        return {};
+    }));
     if (entry.sparse && ::ftruncate(file, static_cast<off_t>(entry.size)) < 0)
         return fail(at_entry(errno, "cannot set the size of", entry.path));
     return {};

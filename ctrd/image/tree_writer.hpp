@@ -4,23 +4,13 @@
 #pragma once
 
 #include "ctrd/base/fd.hpp"
-#include "ctrd/image/budget.hpp"
-#include "ctrd/image/tar.hpp"
+#include "ctrd/image/layer_writer.hpp"
 
 #include <set>
 #include <string>
 #include <vector>
 
 namespace ctrd::image {
-
-struct LayerLimits {
-    std::uint64_t bytes{std::uint64_t{64} << 30};     // of the archive, and of data written
-    std::uint64_t file_size{std::uint64_t{16} << 40}; // a sparse file's length costs nothing, but tools choke on it
-    std::uint64_t entries{4'000'000};
-    std::uint64_t ratio{400}; // of the archive to its compressed form, checked above ratio_from
-    std::uint64_t ratio_from{std::uint64_t{1} << 28};
-    BudgetRef budget{}; // what the store may still take
-};
 
 /// What a layer leaves to those below it: settle() does it when they are there.
 struct LayerDebts {
@@ -33,14 +23,14 @@ struct LayerDebts {
     std::vector<Link> lower_links{}; // hard links to what this layer does not hold
 };
 
-class TreeWriter {
+class TreeWriter : public LayerWriter {
 public:
     /// `root`: an open folder, empty.
     TreeWriter(int root, const LayerLimits& limits) : root_{root}, limits_{limits} {}
 
-    Result<void> add(const TarEntry& entry, TarReader& data);
+    Result<void> add(const TarEntry& entry, TarReader& data) override;
     /// The folders' times, which everything that was put into them has changed.
-    Result<void> finish();
+    Result<void> finish() override;
     [[nodiscard]] const LayerDebts& debts() const { return debts_; }
 
 private:
@@ -80,7 +70,5 @@ private:
 
 /// Removes what `name` in `folder` is, with all below it; never follows a link. Nothing there is fine.
 Result<void> remove_tree(int folder, const std::string& name);
-/// Like path cleaning: without "." and doubled slashes, without a leading one; ".." is refused.
-Result<std::string> clean_entry_path(std::string_view path);
 
 } // namespace ctrd::image

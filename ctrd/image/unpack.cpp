@@ -35,10 +35,10 @@ class Pipeline {
 public:
     explicit Pipeline(const LayerJob& job)
         : job_{job}, blob_{job.blob ? job.blob->digest.algorithm() : Algorithm::sha256},
-          tar_{job.diff_id ? job.diff_id->algorithm() : Algorithm::sha256}, writer_{job.tree, job.limits} {}
+          tar_{job.diff_id ? job.diff_id->algorithm() : Algorithm::sha256} {}
 
     Result<LayerResult> run() {
-        if (job_.tree < 0) {
+        if (job_.writer == nullptr) {
             TRY_VOID(read());
             return LayerResult{*blob_digest_, job_.diff_id.value_or(*blob_digest_), size_};
         }
@@ -100,7 +100,7 @@ private:
                 TRY_VOID(charge(job_.limits.budget, data.size()));
                 TRY_VOID(write_all(job_.copy, data));
             }
-            if (job_.tree >= 0 && !compressed_queue_.push(std::make_shared<const std::string>(std::move(data))))
+            if (job_.writer != nullptr && !compressed_queue_.push(std::make_shared<const std::string>(std::move(data))))
                 return fail(cancelled());
             if (job_.progress)
                 job_.progress(size_);
@@ -164,8 +164,9 @@ private:
         auto result = [&]() -> Result<void> {
             TarReader reader{source};
             while (auto entry = TRY(reader.next()))
-                TRY_VOID(writer_.add(*entry, reader).context("entry '" + printable(entry->path.substr(0, 300)) + "'"));
-            TRY_VOID(writer_.finish());
+                TRY_VOID(
+                    job_.writer->add(*entry, reader).context("entry '" + printable(entry->path.substr(0, 300)) + "'"));
+            TRY_VOID(job_.writer->finish());
             // What is behind the end of the archive belongs to the hash alone.
             while (!TRY(source.next()).empty()) {
             }
@@ -176,7 +177,7 @@ private:
     }
 
     Result<LayerResult> check() {
-        LayerResult result{*blob_digest_, tar_.finish(), size_, tar_size_, compression_, writer_.debts()};
+        LayerResult result{*blob_digest_, tar_.finish(), size_, tar_size_, compression_};
         if (job_.diff_id && result.diff_id != *job_.diff_id)
             return fail(bad_input("the layer's content is '" + result.diff_id.text() + "', not '" +
                                       job_.diff_id->text() + "' as the image's config says",
@@ -186,7 +187,6 @@ private:
 
     const LayerJob& job_;
     Hasher blob_, tar_;
-    TreeWriter writer_;
     ChunkQueue compressed_queue_{8}, tar_queue_{8}, hash_queue_{8};
     std::optional<Digest> blob_digest_{};
     Compression compression_{Compression::none};

@@ -1,10 +1,11 @@
-// One layer from its compressed bytes into a tree: read, hash and keep, inflate, hash again and write files, each in a
+// One layer from its compressed bytes into files: read, hash and keep, inflate, hash again and write files, each in a
 // thread of its own with bounded queues between them. What is written is only believed when both hashes fit.
 #pragma once
 
+#include "ctrd/base/fd.hpp"
 #include "ctrd/image/decompress.hpp"
 #include "ctrd/image/documents.hpp"
-#include "ctrd/image/tree_writer.hpp"
+#include "ctrd/image/layer_writer.hpp"
 
 #include <functional>
 
@@ -25,7 +26,7 @@ struct LayerJob {
     std::optional<Digest> diff_id{};  // of the tar in it; none: whatever it is
     int copy{-1};                     // gets the compressed bytes; -1: nobody
     std::uint64_t have{0};            // so many of them are in `copy` already: the input goes on behind them
-    int tree{-1};                     // an empty folder; -1: the bytes are only checked and kept
+    LayerWriter* writer{nullptr};     // gets the entries; none: the bytes are only checked and kept
     LayerLimits limits{};
     std::function<void(std::uint64_t)> progress{}; // compressed bytes so far; called by another thread
 };
@@ -36,7 +37,6 @@ struct LayerResult {
     std::uint64_t size{0};     // compressed
     std::uint64_t tar_size{0}; // not compressed
     Compression compression{Compression::none};
-    LayerDebts debts{};
 };
 
 Result<LayerResult> unpack_layer(const LayerJob& job);

@@ -68,6 +68,15 @@ public:
     using Sink = std::function<Result<void>(int file, const struct stat&, const std::string& path)>;
     explicit Walk(Sink sink) : sink_{std::move(sink)} {}
 
+    /// Below a folder, or of a layer that is a file: that one, whose path is "".
+    Result<void> layer(int layer) {
+        struct stat st {};
+        if (::fstat(layer, &st) < 0)
+            return fail(at_path(errno, "cannot look at", ""));
+        return S_ISREG(st.st_mode) ? sink_(layer, st, "").context("the EROFS file") : folder(layer, "");
+    }
+
+private:
     // As deep as a path can be; each level is held open.
     Result<void> folder(int folder, const std::string& path) {
         const auto names = TRY(all_names_in(folder).context("'" + printable(path) + "' of a layer"));
@@ -88,7 +97,6 @@ public:
         return {};
     }
 
-private:
     Sink sink_;
 };
 
@@ -164,7 +172,7 @@ bool is_file(int tree, const std::string& path) {
 }
 
 std::string says(const std::string& path, std::string_view what) {
-    return "'" + printable(path) + "': " + std::string{what};
+    return (path.empty() ? "the EROFS file" : "'" + printable(path) + "'") + ": " + std::string{what};
 }
 
 Result<void> seal_file(int file) {
@@ -191,7 +199,7 @@ Result<void> seal_files(int tree, int record, const BudgetRef& budget) {
             return fail(os_error(errno, "cannot set its time"));
         return written.add(TRY(measure(file)), path);
     };
-    TRY_VOID(Walk{seal}.folder(tree, ""));
+    TRY_VOID(Walk{seal}.layer(tree));
     return written.end();
 }
 
@@ -238,7 +246,7 @@ Result<std::optional<std::string>> first_unsealed(int tree, UniqueFd record) {
                                                  : "the kernel measures another content than at first");
         return {};
     };
-    TRY_VOID(Walk{compare}.folder(tree, ""));
+    TRY_VOID(Walk{compare}.layer(tree));
     if (!found)
         if (const auto entry = TRY(reader.next()))
             found = says(entry->path, "it is missing");

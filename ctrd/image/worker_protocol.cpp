@@ -127,6 +127,7 @@ Json to_json(const Request& request) {
             {"quick", request.quick},
             {"workspace", request.workspace},
             {"verity", load.options.verity},
+            {"erofs", load.options.form == image::LayerForm::erofs},
             {"uids", to_json(request.owners.uids)},
             {"gids", to_json(request.owners.gids)},
             {"config",
@@ -161,6 +162,8 @@ Result<Request> request_from(const Json& json) {
     request.quick = TRY(reader.boolean("quick"));
     request.workspace = TRY(reader.string("workspace"));
     load.options.verity = TRY(reader.boolean("verity"));
+    if (TRY(reader.boolean("erofs")))
+        load.options.form = image::LayerForm::erofs;
     request.owners = {TRY(mappings_from(reader, "uids")), TRY(mappings_from(reader, "gids"))};
     const auto candidates = TRY(reader.objects("candidates"));
     for (const Reader& one : candidates) {

@@ -7,7 +7,6 @@
 namespace ctrd::image {
 namespace {
 
-constexpr const char* opaque_name = "user.overlay.opaque"; // not trusted.*: setting that takes CAP_SYS_ADMIN
 constexpr std::size_t max_value = 65536;
 
 } // namespace

@@ -10,7 +10,10 @@ namespace ctrd::image {
 bool takes_xattr(std::string_view name) noexcept;
 Result<void> set_xattrs(int file, const TarEntry& entry);
 
-/// overlayfs' mark of a folder that hides what is below it; 0, or -1 and errno.
+/// overlayfs' mark of a folder that hides what is below it: this is "y". Not trusted.*: setting that takes
+/// CAP_SYS_ADMIN.
+inline constexpr const char* opaque_name = "user.overlay.opaque";
+/// 0, or -1 and errno.
 int set_opaque(int folder) noexcept;
 bool is_opaque(int folder) noexcept;
 

@@ -1,12 +1,14 @@
 #include "ctrd/runtime/overlay.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/erofs/mount.hpp"
 #include "ctrd/runtime/mount_api.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -122,6 +124,17 @@ int mount_stack(const Options& options, int store, int place, bool mapped) noexc
     return tree;
 }
 
+std::string layer_path(const plan::Stack& stack, const std::string& layer) { return stack.store + "/layers/" + layer; }
+
+/// A layer's root, whatever its form.
+Result<UniqueFd> open_root(const std::string& path) {
+    auto folder = open_at(AT_FDCWD, path, folder_flags);
+    if (folder || folder.error().code != std::errc::not_a_directory)
+        return folder;
+    const UniqueFd file = TRY(open_at(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW));
+    return erofs::mount(file.get()).context("'" + path + "'");
+}
+
 /// The folder of the changes, from the store's on; check_stack() has seen that it is there.
 const char* below_store(const plan::Stack& stack) noexcept { return stack.changes.c_str() + stack.store.size() + 1; }
 
@@ -135,24 +148,25 @@ Result<void> make_changes(const plan::Stack& stack) {
     TRY_VOID(make_dirs(stack.changes.substr(0, slash), 0700));
     TRY_VOID(make_dirs(stack.changes, 0700));
     const UniqueFd folder = TRY(open_at(AT_FDCWD, stack.changes, O_RDONLY | O_DIRECTORY));
-    const UniqueFd lower = TRY(open_at(AT_FDCWD, stack.store + "/layers/" + stack.layers.front(), folder_flags));
+    const UniqueFd lower = TRY(open_root(layer_path(stack, stack.layers.front())));
     if (make_upper(folder.get(), lower.get()) < 0)
         return fail(os_error(errno, "cannot make a place for changes in '" + stack.changes + "'"));
     return {};
 }
 
 Result<void> check_stack(const plan::Stack& stack) {
-    const auto want = [](const std::string& path) -> Result<void> {
+    const auto want = [](const std::string& path, bool or_file = false) -> Result<void> {
         struct stat st {};
         if (::lstat(path.c_str(), &st) < 0)
             return fail(os_error(errno, "'" + path + "'"));
-        return S_ISDIR(st.st_mode) ? Result<void>{} : fail(os_error(ENOTDIR, "'" + path + "'"));
+        return S_ISDIR(st.st_mode) || (or_file && S_ISREG(st.st_mode)) ? Result<void>{}
+                                                                       : fail(os_error(ENOTDIR, "'" + path + "'"));
     };
     if (stack.layers.empty() || stack.layers.size() > max_layers)
         return fail(bad_input("it has " + std::to_string(stack.layers.size()) + " layers, and overlayfs takes 1 to " +
                               std::to_string(max_layers)));
     for (const std::string& layer : stack.layers)
-        if (auto there = want(stack.store + "/layers/" + layer); !there) {
+        if (auto there = want(layer_path(stack, layer), true); !there) {
             there.error().hint = "the image store was changed by hand, or is damaged: load or pull the image again";
             return there;
         }
@@ -164,18 +178,44 @@ Result<void> check_stack(const plan::Stack& stack) {
     return {};
 }
 
-int stack_layers(const plan::Stack& stack, int mapped) noexcept {
+Result<std::vector<UniqueFd>> mount_layers(const plan::Stack& stack, const std::optional<plan::IdMap>& ids,
+                                           MappedNamespaces& namespaces) {
+    std::vector<UniqueFd> mounts;
+    for (const std::string& layer : stack.layers) {
+        const std::string path = layer_path(stack, layer);
+        struct stat st {};
+        const bool is_file = ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
+        mounts.push_back(is_file ? TRY(open_root(path)) : UniqueFd{});
+        if (is_file && ids)
+            TRY_VOID(map_ids(mounts.back().get(), *ids, namespaces).context("'" + path + "'"));
+    }
+    return mounts;
+}
+
+int stack_layers(const plan::Stack& stack, int mapped, std::span<const UniqueFd> mounts) noexcept {
     Folders folders;
     Options options;
     const int store = folders.keep(open_store(stack, mapped));
     const int place = store < 0 ? -1 : folders.keep(::openat(store, "containers", folder_flags));
     const int layers = place < 0 ? -1 : folders.keep(::openat(store, "layers", folder_flags));
+    // Below `place`, on which there will be something else.
+    int changes = stack.changes.empty() ? -1 : folders.keep(::openat(store, below_store(stack), folder_flags));
+    if (layers < 0 || (changes < 0 && !stack.changes.empty()))
+        return -1;
     // Attributes are user.overlay.*: what trusted.* a hostile layer brings means nothing. Without an index the upper
     // folder does not remember which inodes were below it.
-    options.add("userxattr,index=off,lowerdir=");
+    options.add("userxattr,index=off,");
+    // Of several file systems files would have the numbers of all of these.
+    if (std::ranges::any_of(mounts, &UniqueFd::operator bool))
+        options.add("xino=on,");
+    options.add("lowerdir=");
     int uppermost = -1;
     for (std::size_t i = 0; i < stack.layers.size(); ++i) {
-        const int layer = layers < 0 ? -1 : folders.keep(::openat(layers, stack.layers[i].c_str(), folder_flags));
+        int layer = i < mounts.size() ? mounts[i].get() : -1;
+        if (layer < 0)
+            layer = folders.keep(::openat(layers, stack.layers[i].c_str(), folder_flags));
+        else if (attach(layer, place) < 0) // for the time being: overlayfs has mounts of its own
+            return -1;
         if (layer < 0)
             return -1;
         if (i == 0)
@@ -184,8 +224,8 @@ int stack_layers(const plan::Stack& stack, int mapped) noexcept {
             options.add(":");
         options.add_number(layer);
     }
-    const int changes = folders.keep(stack.changes.empty() ? make_fleeting_changes(place, uppermost)
-                                                           : ::openat(store, below_store(stack), folder_flags));
+    if (stack.changes.empty())
+        changes = folders.keep(make_fleeting_changes(place, uppermost));
     const int upper = changes < 0 ? -1 : folders.keep(::openat(changes, "upper", folder_flags));
     const int work = changes < 0 ? -1 : folders.keep(::openat(changes, "work", folder_flags));
     if (upper < 0 || work < 0)

@@ -66,10 +66,13 @@ struct Open {
     /// The child can only say that something is not there; which it is, we can.
     Result<Source> operator()(const plan::StackRootfs& step) const {
         TRY_VOID(check_stack(step.stack).context("cannot open the image's rootfs"));
-        if (!step.id_map)
-            return Source{};
-        auto source = TRY(clone_tree(step.stack.store, false, {.propagation = {MS_PRIVATE}}));
-        TRY_VOID(map(source, *step.id_map).context("image store '" + step.stack.store + "'"));
+        auto layers = TRY(mount_layers(step.stack, step.id_map, namespaces).context("cannot open the image's rootfs"));
+        Source source;
+        if (step.id_map) {
+            source = TRY(clone_tree(step.stack.store, false, {.propagation = {MS_PRIVATE}}));
+            TRY_VOID(map(source, *step.id_map).context("image store '" + step.stack.store + "'"));
+        }
+        source.layers = std::move(layers);
         return source;
     }
     Result<Source> operator()(const plan::BindMount& step) const {

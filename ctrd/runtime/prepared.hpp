@@ -17,6 +17,7 @@ namespace ctrd::runtime {
 struct Source {
     UniqueFd tree{};
     bool is_folder{false};
+    std::vector<UniqueFd> layers{}; // of a StackRootfs: mount_layers()
 };
 
 /// REMOTE_ADDR= and REMOTE_PORT=, the last two of the environment: where their values belong, as long as those in

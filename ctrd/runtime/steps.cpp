@@ -159,7 +159,7 @@ struct Apply {
     }
 
     int operator()(const plan::StackRootfs& step) const noexcept {
-        context.root = stack_layers(step.stack, source.tree ? source.tree.get() : -1);
+        context.root = stack_layers(step.stack, source.tree ? source.tree.get() : -1, source.layers);
         if (context.root < 0 || set_propagation(context.root, step.propagation | MS_REC) < 0)
             return errno;
         return attach_root("/");

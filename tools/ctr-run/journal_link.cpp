@@ -3,7 +3,7 @@
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/rooted.hpp"
 #include "ctrd/image/paths.hpp"
-#include "ctrd/image/settle.hpp"
+#include "ctrd/image/stacked.hpp"
 #include "tools/ctr-run/commands.hpp"
 
 #include <dirent.h>
@@ -31,32 +31,34 @@ constexpr std::array id_files{"etc/machine-id", "var/lib/dbus/machine-id"};
 std::string files_of(const std::string& name) { return std::string{image::default_store} + "/journal/" + name; }
 
 /// Its layers, the one that it writes to first.
-Result<std::vector<UniqueFd>> open_layers(const plan::Stack& stack) {
+Result<std::vector<image::LayerNode>> open_layers(const plan::Stack& stack) {
     std::vector<std::string> paths;
     if (!stack.changes.empty())
         paths.push_back(stack.changes + "/upper");
     for (const std::string& layer : stack.layers)
         paths.push_back(stack.store + "/layers/" + layer);
-    std::vector<UniqueFd> layers;
-    for (const std::string& path : paths)
-        layers.push_back(TRY(open_at(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW)));
+    std::vector<image::LayerNode> layers;
+    for (const std::string& path : paths) {
+        UniqueFd layer = TRY(open_at(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW));
+        layers.push_back(TRY(image::LayerNode::root(std::move(layer))));
+    }
     return layers;
 }
 
-Result<std::string> read_from_layers(std::span<const UniqueFd> layers, const char* path) {
+Result<std::string> read_from_layers(std::span<const image::LayerNode> layers, const char* path) {
     const std::string place = TRY(image::resolve_in_layers(layers, path));
     if (place.empty())
         return std::string{};
     const image::Found found = TRY(image::find_in_layers(layers, place));
-    if (found.kind != image::Found::Kind::other)
+    if (found.kind != image::Found::Kind::other || !S_ISREG(found.node->stat().st_mode))
         return std::string{};
-    return rooted::read_file(found.folder.get(), place.substr(place.rfind('/') + 1), largest_id_file);
+    return found.node->read(largest_id_file);
 }
 
 /// The id that the container's own files name; empty where none does. What can't be read names none: the container's
 /// systemd can't read it either, or finds something else there by then, and keeps its journal to itself.
 Result<std::string> own_id(const Declared& declared, const plan::HostFacts& host) {
-    std::vector<UniqueFd> layers;
+    std::vector<image::LayerNode> layers;
     UniqueFd root;
     if (host.stack)
         layers = TRY(open_layers(*host.stack));

@@ -1,6 +1,7 @@
 #include "tools/ctrctl/container_files.hpp"
 
 #include "ctrd/base/file.hpp"
+#include "ctrd/erofs/mount.hpp"
 #include "tools/ctrctl/run_image.hpp"
 
 #include <fcntl.h>
@@ -41,7 +42,7 @@ Result<UniqueFd> open_upper(const image::Store& store, const std::string& name, 
 Result<std::vector<UniqueFd>> open_layers(const image::Store& store, const image::Image& image) {
     std::vector<UniqueFd> layers;
     for (auto chain = image.chain.rbegin(); chain != image.chain.rend(); ++chain)
-        layers.push_back(TRY(store.open_layer(*chain)));
+        layers.push_back(TRY(open_layer_root(store, *chain)));
     return layers;
 }
 
@@ -70,6 +71,13 @@ Result<image::Owners> owners_of(std::uint32_t leader) {
 }
 
 } // namespace
+
+Result<UniqueFd> open_layer_root(const image::Store& store, const image::Digest& chain) {
+    UniqueFd layer = TRY(store.open_layer(chain));
+    if (store.form_of(chain) == image::LayerForm::erofs)
+        layer = TRY(erofs::mount(layer.get()).context("layer '" + chain.text() + "'"));
+    return layer;
+}
 
 Outcome<ContainerChanges> changes_of(const image::Store& store, const std::string& name) {
     auto use = use_of(store, name);

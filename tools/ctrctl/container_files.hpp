@@ -16,6 +16,9 @@ struct ContainerChanges {
 /// The store's lock is the caller's.
 Outcome<ContainerChanges> changes_of(const image::Store& store, const std::string& name);
 
+/// A layer's root, to be looked into: where that is an EROFS file, of a mount of it.
+Result<UniqueFd> open_layer_root(const image::Store& store, const image::Digest& chain);
+
 struct RunningFiles {
     UniqueFd root{}; // O_PATH
     image::Owners owners{};

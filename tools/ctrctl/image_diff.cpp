@@ -20,7 +20,7 @@ using Layers = std::vector<UniqueFd>;
 Result<Layers> open_layers(const image::Store& store, std::span<const image::Digest> chain) {
     Layers layers;
     for (auto one = chain.rbegin(); one != chain.rend(); ++one)
-        layers.push_back(TRY(store.open_layer(*one)));
+        layers.push_back(TRY(open_layer_root(store, *one)));
     return layers;
 }
 

@@ -54,7 +54,7 @@ Result<void> rebuild(const image::Store& store, const image::Digest& manifest, s
     // Nobody begins to run from it meanwhile, and whoever waits does so for two renames.
     const UniqueFd lock = TRY(store.lock_exclusive());
     TRY_VOID(check_nobody_runs(store, chain));
-    TRY_VOID(store.exchange_layer(workspace, "tree", chain));
+    TRY_VOID(store.exchange_layer(workspace, "layer", chain));
     return has(workspace, "record") ? store.keep_record(workspace, "record", chain) : store.drop_record(chain);
 }
 

@@ -48,7 +48,7 @@ json summary(const image::Tag& tag, const Result<image::Image>& image) {
     return one;
 }
 
-json details(const image::Tag& tag, const image::Image& image) {
+json details(const image::Store& store, const image::Tag& tag, const image::Image& image) {
     json one = summary(tag, image);
     json layers = json::array();
     for (std::size_t i = 0; i < image.chain.size(); ++i)
@@ -56,7 +56,8 @@ json details(const image::Tag& tag, const image::Image& image) {
                           {"size", image.manifest.layers[i].size},
                           {"mediaType", image.manifest.layers[i].media_type},
                           {"diffId", image.config.diff_ids[i].text()},
-                          {"chainId", image.chain[i].text()}});
+                          {"chainId", image.chain[i].text()},
+                          {"form", store.form_of(image.chain[i]) == image::LayerForm::erofs ? "erofs" : "folder"}});
     json environment = json::array();
     for (const auto& [name, value] : image.config.environment)
         environment.push_back(name + "=" + value);
@@ -154,9 +155,9 @@ int image_list(const ImageOptions& options) {
 }
 
 int image_inspect(const ImageOptions& options) {
-    return show_one(options, [&](const image::Store&, const Chosen& chosen) {
+    return show_one(options, [&](const image::Store& store, const Chosen& chosen) {
         const Json how = json_of(options.json);
-        return print(json_text(details(chosen.tag, chosen.image), how == Json::off ? Json::pretty : how));
+        return print(json_text(details(store, chosen.tag, chosen.image), how == Json::off ? Json::pretty : how));
     });
 }
 

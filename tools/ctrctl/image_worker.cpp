@@ -1,6 +1,7 @@
 #include "tools/ctrctl/image_worker.hpp"
 
 #include "config/image_settings.hpp"
+#include "ctrd/erofs/mount.hpp"
 #include "ctrd/image/budget.hpp"
 #include "ctrd/image/verity.hpp"
 
@@ -54,6 +55,17 @@ Result<bool> seals_layers(const image::Store& store, const config::ImageSettings
     return can;
 }
 
+Result<image::LayerForm> form_of_layers(const config::ImageSettings& settings) {
+    if (settings.layers == config::LayerStorage::folders)
+        return image::LayerForm::folder;
+    if (auto can = erofs::check_kernel(); !can)
+        return fail(
+            Error{can.error().code,
+                  can.error().message + std::string{", which 'layers' in "} + config::image_settings_file + " asks for",
+                  "layers = \"folders\" does without; a kernel has it where it was built with CONFIG_EROFS_FS"});
+    return image::LayerForm::erofs;
+}
+
 } // namespace
 
 Result<std::vector<image::Tag>> run_image_worker(imaging::Request request, const image::Store& store,
@@ -62,6 +74,7 @@ Result<std::vector<image::Tag>> run_image_worker(imaging::Request request, const
         const auto settings = TRY(config::read_image_settings());
         request.room = TRY(room_in(store, settings));
         request.load.options.verity = TRY(seals_layers(store, settings));
+        request.load.options.form = TRY(form_of_layers(settings));
     }
     Helper worker = TRY(Helper::start("ctr-image"));
     const SignalQueue signals = TRY(end_signals());

@@ -70,11 +70,10 @@ private:
     bool is_other_;
 };
 
-Result<UniqueFd> mapped_store(const std::string& store, const plan::IdMap& ids) {
+Result<UniqueFd> mapped_store(const std::string& store, const plan::IdMap& ids, runtime::MappedNamespaces& namespaces) {
     UniqueFd tree{::open_tree(AT_FDCWD, store.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)};
     if (!tree)
         return fail(os_error(errno, "cannot open the image store '" + store + "'"));
-    runtime::MappedNamespaces namespaces;
     TRY_VOID(runtime::map_ids(tree.get(), ids, namespaces).context("image store '" + store + "'"));
     return tree;
 }
@@ -83,11 +82,13 @@ Result<UniqueFd> mapped_store(const std::string& store, const plan::IdMap& ids) 
 
 Result<void> RunImage::mount_on(const std::string& place, const std::optional<plan::IdMap>& ids) const {
     TRY_VOID(enter_own_mounts());
-    const UniqueFd store = ids ? TRY(mapped_store(stack_.store, *ids)) : UniqueFd{};
+    runtime::MappedNamespaces namespaces;
+    const auto layers = TRY(runtime::mount_layers(stack_, ids, namespaces));
+    const UniqueFd store = ids ? TRY(mapped_store(stack_.store, *ids, namespaces)) : UniqueFd{};
     UniqueFd root;
     {
         const AsOwner owner{ids};
-        root = UniqueFd{runtime::stack_layers(stack_, store ? store.get() : -1)};
+        root = UniqueFd{runtime::stack_layers(stack_, store ? store.get() : -1, layers)};
     }
     if (!root || ::move_mount(root.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return fail(os_error(errno, "cannot mount the image's layers", "see the kernel's log (dmesg)"));

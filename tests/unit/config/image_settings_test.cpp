@@ -18,6 +18,10 @@ TEST_CASE("images.toml bounds the image store", "[config]") {
     CHECK(parse_image_settings("verity = \"require\"", "f")->verity == Verity::required);
     CHECK_FALSE(parse_image_settings("verity = \"yes\"", "f").has_value());
     CHECK_FALSE(parse_image_settings("verity = true", "f").has_value());
+    CHECK(parse_image_settings("", "f")->layers == LayerStorage::folders);
+    CHECK(parse_image_settings("layers = \"folders\"", "f")->layers == LayerStorage::folders);
+    CHECK(parse_image_settings("layers = \"erofs\"", "f")->layers == LayerStorage::erofs);
+    CHECK_FALSE(parse_image_settings("layers = \"squashfs\"", "f").has_value());
     CHECK(parse_image_settings("max-sise = 1", "f").error().front().hint == "did you mean 'max-size'?");
     CHECK(parse_image_settings("\n max-sise = 1", "f").error().front().at.line == 2);
 }

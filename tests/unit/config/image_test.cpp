@@ -16,7 +16,8 @@ Facts facts_of(image::Config config) {
     Facts facts;
     facts.passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/false\n";
     facts.group = "web:x:34:\nextra:x:40:web\n";
-    facts.image = ImageFacts{*image::Digest::parse(digest), {"sha256-2", "sha256-1"}, std::move(config)};
+    facts.image = ImageFacts{
+        .digest = *image::Digest::parse(digest), .layers = {"sha256-2", "sha256-1"}, .config = std::move(config)};
     return facts;
 }
 

@@ -32,6 +32,13 @@ Result<LayerDebts> unpack(const std::filesystem::path& tree, const std::string& 
     return writer.debts();
 }
 
+std::vector<LayerNode> layers(const std::vector<std::filesystem::path>& paths) {
+    std::vector<LayerNode> roots;
+    for (const auto& path : paths)
+        roots.push_back(*LayerNode::root(open_folder(path)));
+    return roots;
+}
+
 std::string content(const std::filesystem::path& path) {
     std::ifstream file{path};
     return {std::istreambuf_iterator<char>{file}, {}};
@@ -166,8 +173,7 @@ TEST_CASE("a folder that a layer only implies is as the layer below has it", "[i
     const auto debts = unpack(folder.path / "high", tar_entry({.path = "d/f", .data = "x"}));
     REQUIRE(debts.has_value());
     CHECK(debts->implied_folders == std::vector<std::string>{"d"});
-    std::vector<UniqueFd> lowers;
-    lowers.push_back(open_folder(folder.path / "low"));
+    const auto lowers = layers({folder.path / "low"});
     REQUIRE(settle(open_folder(folder.path / "high").get(), *debts, lowers).has_value());
     CHECK((look_at(folder.path / "high/d").st_mode & 07777) == 0711);
     CHECK(look_at(folder.path / "high/d").st_mtime == 77);
@@ -176,8 +182,7 @@ TEST_CASE("a folder that a layer only implies is as the layer below has it", "[i
 TEST_CASE("a hard link to a file of the layer below gets a copy of it, and to nothing is an error", "[image]") {
     const Folder folder;
     REQUIRE(unpack(folder.path / "low", tar_entry({.path = "f", .data = "below", .mode = 0640})).has_value());
-    std::vector<UniqueFd> lowers;
-    lowers.push_back(open_folder(folder.path / "low"));
+    const auto lowers = layers({folder.path / "low"});
     const auto good = unpack(folder.path / "good", tar_entry({.path = "h", .type = '1', .link = "f"}));
     REQUIRE(good.has_value());
     REQUIRE(settle(open_folder(folder.path / "good").get(), *good, lowers).has_value());
@@ -195,8 +200,7 @@ TEST_CASE("a hard link in a folder that is a link below goes where that leads", 
                                             tar_entry({.path = "lib", .type = '2', .link = "usr/lib"}) +
                                             tar_entry({.path = "f", .data = "below"}))
                 .has_value());
-    std::vector<UniqueFd> lowers;
-    lowers.push_back(open_folder(folder.path / "low"));
+    const auto lowers = layers({folder.path / "low"});
     const auto debts = unpack(folder.path / "high", tar_entry({.path = "lib/a", .data = "a"}) +
                                                         tar_entry({.path = "lib/h", .type = '1', .link = "f"}));
     REQUIRE(debts.has_value());

@@ -1,0 +1,68 @@
+// The names of a layer while it comes, in memory: what a file system does for TreeWriter. Links on the way of a path
+// are followed as in a root of the layer's own.
+#pragma once
+
+#include "ctrd/base/result.hpp"
+#include "ctrd/erofs/node.hpp"
+
+#include <map>
+#include <memory>
+#include <variant>
+
+namespace ctrd::image {
+
+/// Anything but a folder, written already. Shared by its hard links.
+struct TreeFile {
+    erofs::Nid nid{0};
+    std::uint32_t mode{0};
+    std::uint32_t links{0};
+    std::unique_ptr<std::string> target{}; // of a symbolic link
+};
+
+struct TreeFolder;
+struct TreeWhiteout {};
+using TreeNode = std::variant<TreeWhiteout, std::shared_ptr<TreeFile>, std::unique_ptr<TreeFolder>>;
+
+struct TreeFolder {
+    TreeFolder* parent{nullptr}; // the root's: itself
+    erofs::Node attributes{.mode = 040755};
+    bool is_opaque{false};
+    std::unique_ptr<std::string> implied{}; // the path that it was made for, where no entry has named it
+    std::map<std::string, TreeNode, std::less<>> children{};
+};
+
+TreeFolder* as_folder(TreeNode& node) noexcept;
+
+class LayerTree {
+public:
+    LayerTree() { root_.parent = &root_; }
+    LayerTree(const LayerTree&) = delete;
+    LayerTree& operator=(const LayerTree&) = delete;
+
+    [[nodiscard]] TreeFolder& root() { return root_; }
+
+    /// The folder `path`, made if need be: what is missing is implied.
+    Result<TreeFolder*> folder(const std::string& path);
+
+    /// A folder that is there, and how the way to it ended if it is not.
+    struct Walk {
+        enum class End { there, missing, no_folder, too_many_links };
+        End end{End::there};
+        TreeFolder* folder{nullptr};
+    };
+    [[nodiscard]] Walk walk(const std::string& path);
+
+    /// A new folder at `name`, which is free.
+    TreeFolder& add_folder(TreeFolder& in, const std::string& name);
+    /// Away with what has the name.
+    void remove(TreeFolder& in, const std::string& name);
+
+private:
+    Result<TreeFolder*> make_folders(const std::string& path);
+
+    TreeFolder root_{};
+    std::string last_path_{}; // the next entry is mostly in the same folder
+    TreeFolder* last_{nullptr};
+};
+
+} // namespace ctrd::image
