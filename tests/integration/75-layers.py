@@ -7,11 +7,14 @@ import io
 import json
 import os
 import pathlib
+import random
 import shutil
 import stat
 import subprocess
 import sys
 import tarfile
+
+from erofs import make_loop_devices, mount_erofs, store_layers_as
 
 HERE = pathlib.Path("/var/lib/containers/layers-corpus")  # in the test bed not on an overlay
 NAME = "host.example/corpus:1"
@@ -95,17 +98,29 @@ def corpus():
              .symlink("turned", "etc").add("wasfile", data=b"f").folder("wasfolder").add("wasfolder/x", data=b"x")
              .folder("kept", mode=0o700, uid=11, mtime=SINCE + 11).add("kept/x", data=b"x").add("kept/y", data=b"y")
              .add("emptied", data=b"full").add("zero", mode=0))
+    # Where blocks of 4 KiB begin and end: contents, lists of names, attributes.
+    first.folder("sizes").folder("wide").folder("ordered")
+    for size in (1, 2000, 2049, 4031, 4032, 4033, 4095, 4096, 4097, 6100, 8191, 8192, 8193, 12288, 70000):
+        first.add(f"sizes/{size}", data=random.Random(size).randbytes(size))
+    for i in range(400):
+        first.add(f"wide/{str(i) * (1 + i % 60)}"[:250], data=b"w" * (i % 7))
+    for name in ("-", "!", "+a", ".a", "...", "a", "a.b", "aa", "A", "~", b"\x01", b"\xff", b"\x80b"):
+        first.add(b"ordered/" + os.fsencode(name), data=b"o")
+    first.add("etc/many", data=b"m", xattrs={f"user.name{i:03}": bytes([i]) * (1 + i * 5 % 251) for i in range(60)})
+    first.add("etc/large", data=b"l" * 5000, xattrs={"user.large": b"v" * 9000})
+    first.symlink("etc/longest", "t/" * 2040 + "end")
     second = (Layer().add("etc/.wh.b").add(".wh.gone").add("hidden/.wh..wh..opq").add("hidden/new", data=b"new")
               .add("replaced", data=b"a file now").folder("turned").add("turned/x", data=b"a folder now")
               .folder("wasfile").add("wasfile/x", data=b"in it").symlink("wasfolder", "etc")
-              .add("kept/z", data=b"z").add("kept/.wh.y").add("lib/through", data=b"through the link")
+              .add("kept/z", data=b"z").add("kept/.wh.y")
               .add(".wh.readd").add("readd", data=b"again").add("emptied", data=b"")
               .folder("etc", mode=0o705, uid=7, gid=8, mtime=SINCE + 21).add("etc/a", data=b"two").hard("etc/e", "etc/a")
               .add("bin/suid", data=b"#!2", mode=0o755))
     third = (Layer().folder("gone", mode=0o711).add("gone/z", data=b"back").add(".wh.late").folder("late")
              .add("late/other", data=b"o").add("turned/.wh.x").add(".wh.nothing").symlink("turnedagain", "turned")
              .add(".wh.turnedagain").add("wasfile/.wh..wh..opq").add("wasfile/y", data=b"y")
-             .hard("bin/capable2", "bin/capable").add("replaced", tarfile.FIFOTYPE, mode=0o600))
+             .hard("bin/capable2", "bin/capable").add("lib/through", data=b"through the link")
+             .add("replaced", tarfile.FIFOTYPE, mode=0o600))
     fourth = (Layer().add(".wh.replaced").folder("replaced", mode=0o755).add("replaced/again", data=b"r")
               .folder("hidden/sub", mode=0o700).add("hidden/sub/w", data=b"w").add(".wh.wasfolder")
               .folder("wasfolder").add("wasfolder/only", data=b"o"))
@@ -169,7 +184,7 @@ def compare(ours, theirs, sentence, leave_out=lambda path, field: False):
             continue
         for field in sorted(set(ours[path]) | set(theirs[path])):
             if ours[path].get(field) != theirs[path].get(field) and not leave_out(path, field):
-                wrong.append(f"{path!r} {field}: {ours[path].get(field)!r}, the other: {theirs[path].get(field)!r}")
+                wrong.append(f"{path!r} {field}: {ours[path].get(field)!r}, the other: {theirs[path].get(field)!r}"[:400])
     report(not wrong, sentence, "\n".join(wrong))
 
 
@@ -179,15 +194,86 @@ def run(*command):
     return done.returncode, done.stdout
 
 
+def layer_files(store, name):
+    """The lowest first."""
+    return [store / "layers" / one["chainId"].replace(":", "-") for one in json.loads(run(
+        "ctrctl", "image", "inspect", "--store", store, name)[1])["layers"]]
+
+
+def is_deleted(entry):
+    """Nobody says what the time of that is."""
+    return entry and entry["kind"] == stat.S_IFCHR and entry["device"] == 0
+
+
 def mounted(store, name):
     """Our layers, stacked, and nothing to write to."""
-    chain = [one["chainId"].replace(":", "-") for one in json.loads(run(
-        "ctrctl", "image", "inspect", "--store", store, name)[1])["layers"]]
     place = HERE / "merged"
     place.mkdir(exist_ok=True)
-    layers = ":".join(str(store / "layers" / one) for one in reversed(chain))
+    folders = [one if one.is_dir() else mount_erofs(one, HERE / f"layer-{i}")
+               for i, one in enumerate(layer_files(store, name))]
+    layers = ":".join(map(str, reversed(folders)))
     status, said = run("mount", "-t", "overlay", "overlay", "-o", f"ro,userxattr,lowerdir={layers}", place)
     return place if status == 0 else sys.exit(f"not ok - the layers can be mounted\n    {said}")
+
+
+def unmount():
+    for place in [HERE / "merged", *HERE.glob("layer-*")]:
+        run("umount", "-l", place)
+
+
+def check_erofs(theirs, implied):
+    """The same as EROFS files, where a layer can be one."""
+    make_loop_devices()
+    store_layers_as("erofs")
+    store = HERE / "store-erofs"
+    status, said = run("ctrctl", "image", "load", "--store", store, HERE / "layout", NAME)
+    report(status == 0, "it is loaded where layers are to be EROFS files", said)
+    kinds = "".join("-" if one.is_file() else "d" for one in layer_files(store, NAME))
+    report(kinds == "--d-", "one that links to a file below and writes through a link below is a folder, the others are files", kinds)
+    files = [one for one in layer_files(store, NAME) if one.is_file()]
+    for file in files:
+        status, said = run("fsck.erofs", file)
+        report(status == 0, "fsck.erofs finds nothing wrong", said)
+    ours = describe(mounted(store, NAME))
+    compare(ours, theirs, "what they hold is umoci's tree, too", unsaid(implied))
+    unmount()
+    for i, (one, other) in enumerate(zip(layer_files(store, NAME), layer_files(HERE / "store", NAME))):
+        if one.is_file():
+            folder = describe(other)
+            compare(describe(mount_erofs(one, HERE / f"layer-{i}")), folder, f"layer {i + 1} is what it is as a folder",
+                    lambda path, field: field == "mtime" and is_deleted(folder.get(path)))
+    unmount()
+    blocks = sum(os.stat(file).st_blocks for file in files)
+    report(blocks * 512 < 1 << 20, "a sparse file takes what it holds", blocks)
+    status, said = run("ctrctl", "image", "verify", "--store", store)
+    report(status == 0, "verify makes the same files again", said)
+    with open(files[0], "r+b") as file:
+        file.seek(files[0].stat().st_size - 1)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([last[0] ^ 1]))
+    status, said = run("ctrctl", "image", "verify", "--store", store)
+    report(status == 1 and "of the EROFS file is not what its blob says" in said, "and finds one changed bit", said)
+    status, said = run("ctrctl", "image", "verify", "--repair", "--store", store)
+    report(status == 0, "which --repair makes good", said)
+    with open(files[0], "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        report(file.read(1) == last and run("ctrctl", "image", "verify", "--store", store)[0] == 0, "it is as it was")
+    said = run("ctrctl", "image", "diff", "--store", store, NAME)[1]
+    folders = run("ctrctl", "image", "diff", "--store", HERE / "store", NAME)[1]
+    report(said == folders and len(said) > 20, "diff says of files what it says of folders", said + folders)
+    other = HERE / "store-files-below"
+    store_layers_as("folders")
+    (other / "layers").mkdir(parents=True)
+    shutil.copy(files[0], other / "layers")
+    shutil.copy(files[1], other / "layers")
+    status, said = run("ctrctl", "image", "load", "--store", other, HERE / "layout", NAME)
+    report(status == 0, "folders come on top of files", said)
+    kinds = "".join("-" if one.is_file() else "d" for one in layer_files(other, NAME))
+    report(kinds == "--dd", "which stay files", kinds)
+    compare(describe(mounted(other, NAME)), theirs, "a folder takes from a file below it what its layer leaves open",
+            unsaid(implied))
+    unmount()
 
 
 def unsaid(implied):
@@ -225,9 +311,11 @@ def main():
             same = run("diff", "-r", "--no-dereference", HERE / "store/layers", HERE / f"store-{kind}/layers")
             names = [sorted(os.listdir(one / "layers")) for one in (HERE / "store", HERE / f"store-{kind}")]
             report(names[0] == names[1], f"with the same layers ({kind})", same)
-        status, said = run("umount", place)
+        unmount()
+        check_erofs(theirs, implied)
     finally:
-        run("umount", "-l", HERE / "merged")
+        store_layers_as(None)
+        unmount()
         shutil.rmtree(HERE, ignore_errors=True)
 
 

@@ -43,3 +43,13 @@ many_layers() {
         mkdir layers/t && echo "$i" > layers/t/top && touch "layers/t/f$i" && tar -C layers/t -cf "layers/$i.tar" . && rm -rf layers/t
     done
 }
+
+# make_loop_devices: a test bed has none of its own.
+make_loop_devices() {
+    local i
+    [ -e /dev/loop-control ] || mknod -m 600 /dev/loop-control c 10 237
+    for i in {0..63}; do [ -e "/dev/loop$i" ] || mknod -m 600 "/dev/loop$i" b 7 "$i"; done
+}
+
+# loops_of FOLDER: the loop devices whose files are on the same file system, also those whose file is gone.
+loops_of() { losetup -a --noheadings -O NAME,BACK-MAJ:MIN | awk -v on="$(stat -c %Hd:%Ld "$1")" '$2 == on { print $1 }'; }
