@@ -147,6 +147,18 @@ Platform host_platform() {
     return {"linux", std::string{found->architecture}, std::string{found->variant}};
 }
 
+bool is_tar_type(std::string_view media_type) noexcept {
+    bool is_tar = media_type.empty();
+    while (!media_type.empty()) {
+        const auto word = media_type.substr(0, media_type.find_first_of(".+/;"));
+        media_type.remove_prefix(std::min(word.size() + 1, media_type.size()));
+        if (word == "encrypted")
+            return false;
+        is_tar = is_tar || word == "tar";
+    }
+    return is_tar;
+}
+
 Result<Document> parse_document(std::string_view text, std::string_view media_type) {
     const Json json = TRY(parse_json(text, max_document_size));
     const Reader reader = TRY(Reader::root(json));

@@ -27,6 +27,9 @@ inline constexpr std::string_view docker_layer = "application/vnd.docker.image.r
 inline constexpr std::string_view docker_layer_gzip = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 } // namespace media
 
+/// Whether a layer of that type is a tar, packed or not, of whoever's naming; what says nothing may be one.
+bool is_tar_type(std::string_view media_type) noexcept;
+
 /// What registries accept for a manifest, and more than a real config has.
 inline constexpr std::size_t max_document_size = 4U << 20;
 

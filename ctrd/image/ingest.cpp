@@ -365,8 +365,16 @@ Result<Image> ingest(const Store& store, const Workspace& workspace, const Diges
         return fail(bad_input("the image has " + std::to_string(manifest->layers.size()) +
                               " layers, and its config says " + std::to_string(config.diff_ids.size())));
     std::vector<LayerSource> layers;
-    for (const Descriptor& layer : manifest->layers)
+    for (const Descriptor& layer : manifest->layers) {
         layers.push_back({layer, [&open, &layer](std::uint64_t from) { return open(layer, from); }});
+        // Its content could be taken for a tar all the same: a file system may begin with zeros, as an empty tar does.
+        if (!is_tar_type(layer.media_type))
+            return fail(Error{std::errc::not_supported,
+                              "layer " + std::to_string(layers.size()) + " of " +
+                                  std::to_string(manifest->layers.size()) + " is '" + printable(layer.media_type) +
+                                  "', and no tar",
+                              "layers are tar, as gzip, zstd or not packed"});
+    }
     Ingest one{store, workspace, std::move(layers), config.diff_ids, options};
     TRY_VOID(one.run());
     TRY(store.write_document(workspace, config_text, config_digest.algorithm()));

@@ -345,6 +345,10 @@ ROWS = [
     image_row("foreign layer with urls", layer_with(
         mediaType="application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", digest="sha256:" + "2" * 64,
         urls=["http://169.254.169.254/"]), "2222"),
+    image_row("layer that is a file system, and could be read as an empty tar", changed(
+        lambda one: one.manifest["layers"][0].update(mediaType="application/vnd.erofs.layer.v1")), "and no tar"),
+    image_row("layer that is encrypted", changed(lambda one: one.manifest["layers"][0].update(
+        mediaType="application/vnd.oci.image.layer.v1.tar+gzip+encrypted")), "and no tar"),
     image_row("more diff ids than layers", changed(
         lambda one: one.config["rootfs"]["diff_ids"].append("sha256:" + "0" * 64)), "config says 2"),
     image_row("no diff ids", config_with(rootfs={"type": "layers", "diff_ids": []}), "config says 0"),

@@ -130,3 +130,15 @@ TEST_CASE("chain ids name a layer together with all below it", "[image]") {
     CHECK(chain[1] == digest_of(a.text() + " " + b.text()));
     CHECK(chain_ids({b, a})[1] != chain[1]);
 }
+
+TEST_CASE("a layer's type says whether it is a tar", "[image]") {
+    for (const char* type :
+         {"", "application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+zstd",
+          "application/vnd.docker.image.rootfs.diff.tar.gzip",
+          "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+          "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "application/tar"})
+        CHECK(is_tar_type(type));
+    for (const char* type : {"application/vnd.erofs.layer.v1", "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
+                             "application/vnd.in-toto+json", "application/octet-stream", "tart", "."})
+        CHECK_FALSE(is_tar_type(type));
+}
