@@ -73,7 +73,20 @@ void check_source(const UnitSpec& spec, Findings& found) {
         found.add_if("image", check_image(*spec.image));
 }
 
+void check_disk_max(const UnitSpec& spec, Findings& found) {
+    if (!spec.disk_max)
+        return;
+    if (!spec.image)
+        found.add("disk-max", "'disk-max' goes with 'image' only", "what is written to a rootfs is that folder's own");
+    else if (spec.forgets != Volatile::no)
+        found.add("disk-max", "'disk-max' does not go with 'volatile'",
+                  "what it writes is in memory: memory-max in [resources] bounds that");
+    else if (spec.read_only.value_or(false))
+        found.add("disk-max", "'disk-max' does not go with 'read-only'", "nothing is written: leave it out");
+}
+
 void check_image_keys(const UnitSpec& spec, Findings& found) {
+    check_disk_max(spec, found);
     if (spec.image)
         return;
     if (spec.entrypoint || spec.origins.contains("entrypoint"))

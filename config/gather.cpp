@@ -5,6 +5,7 @@
 #include "config/syntax.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/base/rooted.hpp"
+#include "ctrd/image/project_quota.hpp"
 #include "ctrd/image/stacked.hpp"
 #include "ctrd/image/use.hpp"
 #include "ctrd/oci/parse.hpp"
@@ -80,6 +81,7 @@ public:
                          "make it, or name another folder or file");
         if (is_profile_file(spec_))
             read_profile();
+        check_disk_max();
         if (spec_.survives_soft_reboot && !exists(soft_reboot_unit))
             complain("survive-soft-reboot", "this machine's systemd knows no soft-reboot that spares units",
                      "leave it out: that needs systemd 255");
@@ -91,6 +93,16 @@ public:
 private:
     void complain(const std::string& key, std::string message, std::string hint = {}) {
         problems_.push_back({origin_of(spec_, key), std::move(message), std::move(hint)});
+    }
+
+    void check_disk_max() {
+        if (!spec_.disk_max)
+            return;
+        const auto store = open_at(AT_FDCWD, sources_.store, O_RDONLY | O_DIRECTORY);
+        if (store && !image::has_project_quotas(store->get()))
+            complain("disk-max",
+                     fmt::format("the file system of '{}' does not count what a container writes", sources_.store),
+                     image::how_to_have_project_quotas);
     }
 
     /// Returns where the rootfs is.

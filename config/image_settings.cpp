@@ -11,21 +11,6 @@
 
 namespace ctrd::config {
 
-Result<std::uint64_t> parse_bytes(std::string_view text) {
-    constexpr std::string_view units = "KMGT";
-    std::uint64_t factor = 1;
-    auto digits = text;
-    if (const auto unit = text.empty() ? std::string_view::npos : units.find(text.back());
-        unit != std::string_view::npos) {
-        factor = std::uint64_t{1} << (10 * (unit + 1));
-        digits.remove_suffix(1);
-    }
-    const auto number = parse_decimal(digits, UINT64_MAX / factor);
-    if (!number || *number == 0)
-        return fail(bad_input(fmt::format("'{}' is no size", text), "write for example \"20G\""));
-    return *number * factor;
-}
-
 Outcome<ImageSettings> parse_image_settings(std::string_view text, const std::string& file) {
     constexpr std::array<std::string_view, 3> keys{"layers", "max-size", "verity"};
     constexpr std::array<std::string_view, 3> verity_words{"no", "auto", "require"};

@@ -27,8 +27,6 @@ struct ImageSettings {
 
 inline constexpr const char* image_settings_file = "/etc/ctrd/images.toml";
 
-/// "20G": K, M, G, T to the base of 1024.
-Result<std::uint64_t> parse_bytes(std::string_view text);
 /// Pure.
 Outcome<ImageSettings> parse_image_settings(std::string_view text, const std::string& file);
 /// No file says nothing.

@@ -360,6 +360,8 @@ void Builder::add_ctrd_key() {
         image = {{"name", *spec_.image}, {"digest", facts_.image->digest.text()}, {"layers", facts_.image->layers}};
         if (forgets_changes(spec_))
             image["volatile"] = true;
+        if (spec_.disk_max)
+            image["disk_max"] = *spec_.disk_max;
     }
     if (spec_.private_users)
         config_["ctrd"]["private_users"] = true;

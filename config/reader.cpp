@@ -46,7 +46,7 @@ public:
         std::string_view name;
         Handler handler;
     };
-    static const std::array<Key, 43> keys;
+    static const std::array<Key, 44> keys;
 
 private:
     void unknown(std::string_view table, const Member& member, std::span<const std::string_view> known);
@@ -69,6 +69,10 @@ private:
     void forgets(const Member& m) {
         if (const auto index = in_.choice(m, volatile_words))
             spec_.forgets = static_cast<Volatile>(*index);
+    }
+    void disk_max(const Member& m) {
+        if (const auto size = in_.scalar(m))
+            spec_.disk_max = in_.take(m, parse_bytes(*size));
     }
     void user(const Member& m) { spec_.user = in_.scalar(m); }
     void working_directory(const Member& m) { spec_.working_directory = in_.string(m); }
@@ -140,13 +144,14 @@ private:
     ValueReader in_;
 };
 
-const std::array<SpecReader::Key, 43> SpecReader::keys{{
+const std::array<SpecReader::Key, 44> SpecReader::keys{{
     {"rootfs", &SpecReader::rootfs},
     {"bundle", &SpecReader::bundle},
     {"image", &SpecReader::image},
     {"command", &SpecReader::command},
     {"entrypoint", &SpecReader::entrypoint},
     {"volatile", &SpecReader::forgets},
+    {"disk-max", &SpecReader::disk_max},
     {"user", &SpecReader::user},
     {"working-directory", &SpecReader::working_directory},
     {"hostname", &SpecReader::hostname},

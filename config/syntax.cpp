@@ -167,6 +167,21 @@ std::string duration_text(std::uint64_t microseconds) {
     return microseconds % 1000 == 0 ? fmt::format("{}ms", microseconds / 1000) : fmt::format("{}us", microseconds);
 }
 
+Result<std::uint64_t> parse_bytes(std::string_view text) {
+    constexpr std::string_view units = "KMGT";
+    std::uint64_t factor = 1;
+    auto digits = text;
+    if (const auto unit = text.empty() ? std::string_view::npos : units.find(text.back());
+        unit != std::string_view::npos) {
+        factor = std::uint64_t{1} << (10 * (unit + 1));
+        digits.remove_suffix(1);
+    }
+    const auto number = parse_decimal(digits, UINT64_MAX / factor);
+    if (!number || *number == 0)
+        return fail(bad_input(fmt::format("'{}' is no size", text), "write for example \"20G\""));
+    return *number * factor;
+}
+
 Result<std::string> check_memory(std::string_view text, bool zero_allowed) {
     const auto wrong = [&] {
         return fail(bad_input(fmt::format("'{}' is not a size", text),

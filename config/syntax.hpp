@@ -14,6 +14,9 @@ Result<std::uint64_t> parse_duration(std::string_view text);
 /// As systemd reads it back: "90s", "1500ms", "infinity".
 std::string duration_text(std::uint64_t microseconds);
 
+/// "20G": K, M, G, T to the base of 1024; not nothing.
+Result<std::uint64_t> parse_bytes(std::string_view text);
+
 /// "512M", "1.5G", "80%", "infinity": checked for systemd's MemoryMax= and its like, returned as it is. Nothing at
 /// all ("0") makes sense for swap only.
 Result<std::string> check_memory(std::string_view text, bool zero_allowed = false);

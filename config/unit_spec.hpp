@@ -89,6 +89,7 @@ struct UnitSpec {
     std::vector<std::string> command{};                   // empty: the bundle's or the image's
     std::optional<std::vector<std::string>> entrypoint{}; // before the command; with an image only
     Volatile forgets{Volatile::no};                       // with an image only
+    std::optional<std::uint64_t> disk_max{};              // bytes, of what it writes to its image
     std::optional<std::string> user{};                    // "name", "uid", "uid:gid", "name:group" ...
     std::optional<std::string> working_directory{};
     std::optional<std::string> hostname{};

@@ -2,6 +2,7 @@
 
 #include "ctrd/image/folder.hpp"
 #include "ctrd/image/hasher.hpp"
+#include "ctrd/image/project_quota.hpp"
 #include "ctrd/image/tree_writer.hpp"
 
 #include <fcntl.h>
@@ -129,6 +130,8 @@ public:
                     removed_.changes.push_back(container + "/" + layer);
                     TRY_VOID(take(changes_folder(container, layer)));
                 }
+            if (!dry_run_ && wanted->empty())
+                lift_bound_of(container);
             if (!dry_run_ && wanted->empty()) // or else it stays for what is left in it
                 ::unlinkat(store_.root(), ("containers/" + container).c_str(), AT_REMOVEDIR);
         }
@@ -152,6 +155,14 @@ private:
         struct stat st {};
         return ::fstatat(root, path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? static_cast<std::uint64_t>(st.st_size)
                                                                             : 0;
+    }
+
+    /// A limit of a project that nothing belongs to would be in the file system for ever.
+    void lift_bound_of(const std::string& container) const {
+        const UniqueFd folder{::openat(store_.root(), ("containers/" + container).c_str(),
+                                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+        if (folder) [[maybe_unused]]
+            auto lifted = lift_bound(folder.get());
     }
 
     /// Whose changes stay; nothing: all of them do, since what the container uses is not known.

@@ -69,6 +69,7 @@ DeclaredImage to_image(const json& value) {
     image.digest = value.at("digest").get<std::string>();
     image.layers = value.at("layers").get<std::vector<std::string>>();
     image.forgets = value.value("volatile", false);
+    image.disk_max = value.value("disk_max", std::uint64_t{0});
     for (const std::string& layer : image.layers)
         if (layer.empty() || layer.find('/') != std::string::npos)
             throw std::invalid_argument("image: '" + layer + "' is no layer");

@@ -33,6 +33,7 @@ struct DeclaredImage {
     std::string digest{};              // of the manifest
     std::vector<std::string> layers{}; // as they are named in the store, the uppermost first
     bool forgets{false};               // what the container writes is gone with it
+    std::uint64_t disk_max{0};         // bytes, of what it writes; 0: no bound
 };
 
 /// A file that lies over the image's own (config/name_files.hpp).

@@ -2,6 +2,7 @@
 
 #include "ctrd/base/file.hpp"
 #include "ctrd/image/paths.hpp"
+#include "ctrd/image/project_quota.hpp"
 #include "ctrd/runtime/overlay.hpp"
 #include "ctrd/runtime/user_range.hpp"
 
@@ -44,12 +45,22 @@ Result<void> check_there(const DeclaredImage& image) {
     return {};
 }
 
+/// Of all that the container has written, to other images too. A bound that is no longer declared goes.
+Result<void> bound_changes(const std::string& name, const DeclaredImage& image) {
+    const std::string path = std::string{image::default_store} + "/containers/" + name;
+    const UniqueFd folder = TRY(open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    return (image.disk_max > 0 ? image::set_bound(folder.get(), name, image.disk_max) : image::lift_bound(folder.get()))
+        .context("'" + path + "'");
+}
+
 /// The place for what the container writes is made with it.
 Result<plan::Stack> make_stack(const std::string& name, const DeclaredImage& image) {
     plan::Stack stack{.store = image::default_store, .layers = image.layers};
     if (!image.forgets)
         stack.changes = stack.store + "/" + image::changes_folder(name, image.layers.front());
     TRY_VOID(runtime::make_changes(stack).context(said(image)));
+    if (!image.forgets)
+        TRY_VOID(bound_changes(name, image).context("disk-max"));
     return stack;
 }
 

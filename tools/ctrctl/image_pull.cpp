@@ -1,6 +1,6 @@
 #include "tools/ctrctl/image_pull.hpp"
 
-#include "config/image_settings.hpp"
+#include "config/syntax.hpp"
 #include "ctrd/base/file.hpp"
 #include "ctrd/registry/wire.hpp"
 #include "tools/ctrctl/image_bring.hpp"

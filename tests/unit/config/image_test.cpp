@@ -71,6 +71,26 @@ TEST_CASE("a declared command takes the place of Cmd, a declared entrypoint that
     CHECK(made("entrypoint = []\ncommand = [\"x\"]\n")["process"]["args"] == Json{"x"});
 }
 
+TEST_CASE("what a container writes to its image may be bounded", "[config][image]") {
+    CHECK_FALSE(made("")["ctrd"]["image"].contains("disk_max"));
+    CHECK(made("disk-max = \"10G\"\n")["ctrd"]["image"]["disk_max"] == std::uint64_t{10} << 30);
+    CHECK_THAT(problems_of(plain + "disk-max = \"10G\"\nvolatile = \"overlay\"\n"),
+               Contains("does not go with 'volatile'"));
+    CHECK_THAT(problems_of(plain + "disk-max = \"10G\"\nread-only = true\n"), Contains("does not go with 'read-only'"));
+    CHECK_THAT(problems_of(plain + "disk-max = \"0\"\n"), Contains("'0' is no size"));
+    CHECK_THAT(problems_of(declaration("disk-max = \"10G\"\n")), Contains("'disk-max' goes with 'image' only"));
+}
+
+TEST_CASE("layers that are files take loop devices, for which the unit has the right", "[config][image]") {
+    const auto unit_of = [](bool mounts_files) {
+        Facts facts = facts_of(nginx());
+        facts.image->mounts_files = mounts_files;
+        return compile(spec_of(plain), facts)->files.front().text;
+    };
+    CHECK_THAT(unit_of(true), Contains("DeviceAllow=/dev/loop-control rw\nDeviceAllow=block-7 r\n"));
+    CHECK_THAT(unit_of(false), !Contains("DeviceAllow"));
+}
+
 TEST_CASE("what is declared wins over the image", "[config][image]") {
     const Json config = made("user = \"0\"\nworking-directory = \"/tmp\"\nstop-signal = \"SIGINT\"\n"
                              "[environment]\nA = \"mine\"\n");
