@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import registrybed as bed
+from erofs import store_layers_as
 from rawbus import Bus
 from registrybed import driver, report
 
@@ -566,6 +567,7 @@ def killed(proxy):
     for cycle in range(CYCLES):
         if cycle % 10 == 0:
             subprocess.run(["rm", "-rf", store], check=True)
+        store_layers_as(chance.choice([None, "erofs"]))
         process = begin(store, proxy, chance.randrange(4 << 20))
         time.sleep(chance.random() * 0.05)
         ended += process.poll() is not None
@@ -580,6 +582,7 @@ def killed(proxy):
                 bad.append(f"cycle {cycle}: {pulled} {what}")
     report(not bad, "after SIGKILLs at random moments the next pull ends well and the store is whole",
            f"seed {seed}: {bad}")
+    store_layers_as(None)
     report(ended < CYCLES, "most of them were in time", f"{ended} of {CYCLES} had ended")
 
 
