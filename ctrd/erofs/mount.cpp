@@ -44,7 +44,9 @@ std::string descriptor_path(int fd) { return "/proc/self/fd/" + std::to_string(f
 Result<UniqueFd> make_loop(int file) {
     auto control = open_at(AT_FDCWD, "/dev/loop-control", O_RDWR);
     if (!control) {
-        control.error().hint = why_a_loop;
+        control.error().hint = control.error().code == std::errc::operation_not_permitted
+                                   ? "the unit has no right to loop devices; 'ctrctl apply' gives it that"
+                                   : why_a_loop;
         return fail(std::move(control).context("a loop device").error());
     }
     for (int attempt = 0; attempt < most_attempts; ++attempt) {

@@ -72,12 +72,11 @@ Result<void> check_layer(const Store& store, const Image& image, std::size_t at)
     return {};
 }
 
-Result<void> rebuild_layer(const Store& store, const Image& image, std::size_t at, LayerForm form, bool verity,
-                           int folder) {
+Result<void> rebuild_layer(const Store& store, const Image& image, std::size_t at, bool verity, int folder) {
     const Workspace workspace = TRY(Workspace::make(store));
     {
-        auto made = TRY(make_again(store, workspace, image, at, form));
-        if (!made)
+        auto made = TRY(make_again(store, workspace, image, at, store.form_of(image.chain[at])));
+        if (!made) // somebody else's file
             made = TRY(make_again(store, workspace, image, at, LayerForm::folder));
         TRY_VOID(store.sync());
         if (verity)

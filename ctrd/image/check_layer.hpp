@@ -12,9 +12,8 @@ Result<void> check_layer(const Store& store, const Image& image, std::size_t at)
 /// By what the kernel measures alone: no file is read. Fine where there is no record of it.
 Result<void> check_measures(const Store& store, const Digest& chain);
 
-/// Makes it anew from its blob, as when it came: "layer" and, with `verity`, "record" in `folder`, which is an empty
-/// one of the same file system. They are on the disk.
-Result<void> rebuild_layer(const Store& store, const Image& image, std::size_t at, LayerForm form, bool verity,
-                           int folder);
+/// Makes it anew from its blob in the form that it has, of which units know: "layer" and, with `verity`, "record" in
+/// `folder`, which is an empty one of the same file system. They are on the disk.
+Result<void> rebuild_layer(const Store& store, const Image& image, std::size_t at, bool verity, int folder);
 
 } // namespace ctrd::image

@@ -60,8 +60,7 @@ Result<Tags> look_at_layer(const image::Store& store, const Request& request) {
             return fail(bad_input("a layer is made anew in a folder of the store's"));
         const UniqueFd folder =
             TRY(open_at(store.root(), "tmp/" + request.workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-        TRY_VOID(image::rebuild_layer(store, whole, request.layer, request.load.options.form,
-                                      request.load.options.verity, folder.get()));
+        TRY_VOID(image::rebuild_layer(store, whole, request.layer, request.load.options.verity, folder.get()));
         return Tags{};
     }
     TRY_VOID(request.quick ? image::check_measures(store, whole.chain[request.layer])
