@@ -83,6 +83,10 @@ void check_disk_max(const UnitSpec& spec, Findings& found) {
                   "what it writes is in memory: memory-max in [resources] bounds that");
     else if (spec.read_only.value_or(false))
         found.add("disk-max", "'disk-max' does not go with 'read-only'", "nothing is written: leave it out");
+    else if (!spec.private_users)
+        found.add(
+            "disk-max", "'disk-max' needs 'private-users'",
+            "write private-users = \"pick\": with the host's users its own could take their files out of the count");
 }
 
 void check_image_keys(const UnitSpec& spec, Findings& found) {

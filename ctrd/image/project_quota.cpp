@@ -21,6 +21,8 @@ constexpr std::uint32_t first_project = 0x63000000;
 constexpr std::uint32_t projects = 0x01000000;
 constexpr std::uint32_t most_attempts = 1000;
 constexpr std::uint64_t quota_block = 1024;
+constexpr std::uint64_t bytes_for_a_file = 4096;
+constexpr std::uint64_t some_files = 1000;
 constexpr int deepest = 400; // of folders, two descriptors each
 
 struct CloseDir {
@@ -98,11 +100,14 @@ Result<void> put_tree_into(int folder, std::uint32_t project, int depth = 0) {
 Result<void> set_limit(int folder, std::uint32_t project, std::uint64_t bytes) {
     if_dqblk quota{};
     const std::uint64_t blocks = (bytes + quota_block - 1) / quota_block;
-    if (quotactl(folder, Q_GETQUOTA, project, &quota) == 0 && quota.dqb_bhardlimit == blocks)
+    const std::uint64_t files = bytes == 0 ? 0 : bytes / bytes_for_a_file + some_files;
+    if (quotactl(folder, Q_GETQUOTA, project, &quota) == 0 && quota.dqb_bhardlimit == blocks &&
+        quota.dqb_ihardlimit == files)
         return {};
     quota = {};
     quota.dqb_bhardlimit = blocks;
-    quota.dqb_valid = QIF_BLIMITS;
+    quota.dqb_ihardlimit = files;
+    quota.dqb_valid = QIF_LIMITS;
     if (quotactl(folder, Q_SETQUOTA, project, &quota) < 0)
         return fail(os_error(errno, "cannot set a project's limit"));
     return {};

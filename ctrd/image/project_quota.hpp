@@ -16,7 +16,9 @@ inline constexpr const char* how_to_have_project_quotas =
 bool has_project_quotas(int file) noexcept;
 
 /// So many bytes, and no more, for all below `folder`, which nobody else writes to meanwhile; `name` is whose it is.
-/// What is there already belongs to the project from now on; links, devices and FIFOs don't count.
+/// What is there already belongs to the project from now on; links, devices and FIFOs don't count. No more files,
+/// either, than would have a block each: empty ones take none. In the host's user namespace the owner of a file may
+/// give it to another project, so this binds those alone who are in another one.
 Result<void> set_bound(int folder, const std::string& name, std::uint64_t bytes);
 
 /// No bound any more, if there was one.

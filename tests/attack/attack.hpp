@@ -28,4 +28,8 @@ int keyring();
 /// ended who tried.
 int alg();
 
+/// Gives `folder` to another project than the one whose blocks are counted, and has what is made in it belong to none, by
+/// each way in: a line each with the error, or LOOT.
+int project(const char* folder);
+
 } // namespace attack

@@ -22,7 +22,10 @@ int main(int argc, char** argv) {
         return attack::keyring();
     if (is("alg", 0))
         return attack::alg();
-    std::fputs("usage: attack swap ONE OTHER | held MARKER | look MARKER SECONDS | grab SECONDS | keyring | alg\n",
+    if (is("project", 1))
+        return attack::project(argv[2]);
+    std::fputs("usage: attack swap ONE OTHER | held MARKER | look MARKER SECONDS | grab SECONDS | keyring | alg | "
+               "project FOLDER\n",
                stderr);
     return 64;
 }

@@ -14,8 +14,10 @@ layered_trees
 docker_archive web.tar host.example/web:1 '{"Entrypoint": ["sh", "-c"]}' one.tar two.tar three.tar
 modprobe loop
 
+cp "$CTRD_BUILD/tests/attack/attack" . || give_up "tests/attack is built"
+
 bounded() { # NAME [MORE]: declared, not started
-    printf 'image = "host.example/web:1"\ncommand = ["sleep 3133337"]\nstart = "manual"\n%s\n' "${2:-}" > "/etc/ctrd/containers/$1.toml"
+    printf 'image = "host.example/web:1"\ncommand = ["sleep 3133337"]\nstart = "manual"\nprivate-users = "pick"\n%s\n' "${2:-}" > "/etc/ctrd/containers/$1.toml"
     _declared+=("$1")
 }
 inside() { ctrctl exec "$1" sh -c "$2"; }
@@ -27,7 +29,7 @@ limits() { repquota -P -n /var/lib/ctrd 2> /dev/null | awk '/^#16[0-9]+ / && $5 
 ctrctl image load web.tar > /dev/null
 bounded none 'disk-max = "4M"'
 check_status "where the file system counts nothing it is refused" 2 ctrctl apply
-check_contains "with the place" "none.toml:4:" "$output"
+check_contains "with the place" "none.toml:5:" "$output"
 check_contains "and the reason" "the file system of '/var/lib/ctrd' does not count what a container writes" "$output"
 check_contains "and what to do" "tune2fs -O project -Q prjquota" "$output"
 rm /etc/ctrd/containers/none.toml && ctrctl apply > /dev/null
@@ -71,10 +73,18 @@ check_all() { # KIND MESSAGE
     check_status "$kind: what it had counts" 1 megabytes c /more 5
     check "$kind: its files can be renamed, its links, too" inside c 'rm -f /more; mv /deep/er/f /deep/g && mv /deep/er/l /l && mv /deep /moved'
     check_equal "$kind: and are as they were" "f 0 yes" "$(inside c 'cat /moved/g; stat -c %a /moved/g; test -L /l -a -p /moved/pipe && echo yes' | xargs)"
-    bounded d 'private-users = "pick"
-disk-max = "4M"'
-    check "$kind: one with users of its own" sh -c 'ctrctl apply && systemctl start ctr@d'
-    check_status "$kind: is bounded as well" 1 megabytes d /five 5
+    # One that would rather not be counted.
+    check "$kind: what attacks comes into it" ctrctl cp "$work/attack" c:/attack
+    inside c 'mkdir -p /mine && chmod 755 /attack'
+    check_equal "$kind: it can take nothing out of the count" "tried" "$(inside c '/attack project /mine; /attack project /' | grep -e LOOT -e tried | sort -u)"
+    check_status "$kind: nor make files without end that take no block" 1 inside c 'mkdir /e && cd /e && i=0; while [ $i -lt 40 ]; do
+        j=0; s=; while [ $j -lt 200 ]; do s="$s f$i-$j"; j=$((j + 1)); done; touch $s || exit 1; i=$((i + 1)); done'
+    check_contains "$kind: and is told so" "$message" "$output"
+    sed '/private-users/d; /disk-max/d' /etc/ctrd/containers/c.toml > d.toml
+    declare_container d < d.toml
+    check "$kind: one with the host's users, which can't be bounded" systemctl start ctr@d
+    ctrctl cp "$work/attack" d:/attack
+    check_contains "$kind: could" LOOT "$(inside d 'mkdir -p /mine; chmod 755 /attack; /attack project /mine')"
 
     for name in a b c d; do systemctl stop "ctr@$name"; rm "/etc/ctrd/containers/$name.toml"; done
     check "$kind: with the containers" sh -c 'ctrctl apply; ctrctl image prune --all'

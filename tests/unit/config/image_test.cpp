@@ -73,7 +73,9 @@ TEST_CASE("a declared command takes the place of Cmd, a declared entrypoint that
 
 TEST_CASE("what a container writes to its image may be bounded", "[config][image]") {
     CHECK_FALSE(made("")["ctrd"]["image"].contains("disk_max"));
-    CHECK(made("disk-max = \"10G\"\n")["ctrd"]["image"]["disk_max"] == std::uint64_t{10} << 30);
+    CHECK(made("disk-max = \"10G\"\nprivate-users = \"pick\"\n")["ctrd"]["image"]["disk_max"] == std::uint64_t{10}
+                                                                                                     << 30);
+    CHECK_THAT(problems_of(plain + "disk-max = \"10G\"\n"), Contains("'disk-max' needs 'private-users'"));
     CHECK_THAT(problems_of(plain + "disk-max = \"10G\"\nvolatile = \"overlay\"\n"),
                Contains("does not go with 'volatile'"));
     CHECK_THAT(problems_of(plain + "disk-max = \"10G\"\nread-only = true\n"), Contains("does not go with 'read-only'"));
