@@ -74,7 +74,7 @@ std::array<unsigned char, 16> uuid_of(const Digest& chain) {
 
 void ErofsLayer::give_up() {
     fits_ = false;
-    tree_.root().children.clear();
+    tree_.clear();
 }
 
 Result<void> ErofsLayer::set_folder(TreeFolder& folder, const TarEntry& entry) {
@@ -83,8 +83,10 @@ Result<void> ErofsLayer::set_folder(TreeFolder& folder, const TarEntry& entry) {
         return give_up(), Result<void>{};
     // Attributes that an earlier entry has set stay.
     erofs::Xattrs xattrs = std::move(folder.attributes.xattrs);
-    for (const auto& [name, value] : node->xattrs)
+    for (const auto& [name, value] : node->xattrs) {
         set_xattr(xattrs, name, value);
+        tree_.hold(name.size() + value.size());
+    }
     folder.attributes = *std::move(node);
     folder.attributes.xattrs = std::move(xattrs);
     folder.implied.reset();
@@ -107,6 +109,7 @@ Result<bool> ErofsLayer::handle_whiteout(const Place& place) {
         return kind != Whiteout::Kind::none;
     // Whatever this layer itself has put there stays; a folder then hides the one below it.
     const auto [there, is_new] = place.folder->children.try_emplace(hidden, TreeWhiteout{});
+    tree_.hold(sizeof(TreeNode) + hidden.size());
     if (TreeFolder* folder = as_folder(there->second); !is_new && folder != nullptr)
         folder->is_opaque = true;
     return true;
@@ -124,12 +127,14 @@ Result<void> ErofsLayer::add_folder(const TarEntry& entry, const Place& place) {
     return set_folder(folder, entry);
 }
 
-void ErofsLayer::keep_file(const Place& place, const erofs::Node& node, erofs::Nid nid) {
+void ErofsLayer::keep_file(const Place& place, const erofs::Node& node, erofs::Nid nid, std::string_view target) {
     tree_.remove(*place.folder, place.name);
     auto file = std::make_shared<TreeFile>();
     file->nid = nid;
     file->mode = node.mode;
-    place.folder->children.emplace(place.name, std::move(file));
+    if (!target.empty())
+        file->target = std::make_unique<std::string>(target);
+    tree_.add_file(*place.folder, place.name, std::move(file));
 }
 
 /// `tail`: what isn't in blocks goes there.
@@ -153,7 +158,7 @@ Result<void> ErofsLayer::add_file(const TarEntry& entry, const Place& place, Tar
         return put_content(where, offset, part, tail);
     }));
     TRY_VOID(writer_.end(where, *node, tail));
-    keep_file(place, *node, where.nid);
+    keep_file(place, *node, where.nid, {});
     return {};
 }
 
@@ -180,7 +185,7 @@ Result<void> ErofsLayer::add_link(const TarEntry& entry, const Place& place) {
     tree_.remove(*place.folder, place.name);
     if (file.use_count() == 1) // it was in a folder that had the link's name
         return fail(at_entry(ENOENT, "cannot make the hard link", entry.path));
-    place.folder->children.emplace(place.name, file);
+    tree_.add_file(*place.folder, place.name, file);
     return {};
 }
 
@@ -193,10 +198,7 @@ Result<void> ErofsLayer::add_special(const TarEntry& entry, const Place& place) 
         TarEntry link = entry;
         link.mode = 0777;
         const auto node = node_of(link, S_IFLNK, false);
-        TRY_VOID(write_file(place, *node, entry.link));
-        auto& made = std::get<std::shared_ptr<TreeFile>>(place.folder->children.find(place.name)->second);
-        made->target = std::make_unique<std::string>(entry.link);
-        return {};
+        return write_file(place, *node, entry.link);
     }
     const bool device = entry.type != Type::fifo;
     if (device && entry.major == 0 && entry.minor == 0)
@@ -210,14 +212,14 @@ Result<void> ErofsLayer::write_file(const Place& place, const erofs::Node& node,
     const erofs::Place where = TRY(writer_.reserve(node, content.size()));
     TRY_VOID(writer_.write(where, 0, content.substr(0, where.in_blocks())));
     TRY_VOID(writer_.end(where, node, content.substr(where.in_blocks())));
-    keep_file(place, node, where.nid);
+    keep_file(place, node, where.nid, content);
     return {};
 }
 
 Result<void> ErofsLayer::add(const TarEntry& entry, TarReader& data) {
-    if (++entries_ > limits_.entries)
-        return fail(Error{std::errc::file_too_large,
-                          "the layer has more than " + std::to_string(limits_.entries) + " entries"});
+    TRY_VOID(tree_.count_entry());
+    if (tree_.is_too_much())
+        give_up();
     if (!fits_)
         return {};
     Place place;
@@ -321,6 +323,8 @@ Result<void> ErofsLayer::write_folders() {
 }
 
 Result<bool> ErofsLayer::settle(std::span<const LayerNode> lowers, const Digest& chain) {
+    if (!fits_ || tree_.is_too_much())
+        return false;
     std::vector<TreeFolder*> folders;
     each_folder(tree_.root(), [&](TreeFolder& folder) { folders.push_back(&folder); });
     for (TreeFolder* folder : folders) {
@@ -333,7 +337,7 @@ Result<bool> ErofsLayer::settle(std::span<const LayerNode> lowers, const Digest&
         return false;
     TRY_VOID(write_folders());
     TRY_VOID(writer_.finish(uuid_of(chain)));
-    tree_.root().children.clear();
+    tree_.clear();
     return true;
 }
 

@@ -3,7 +3,8 @@
 // below are there.
 //
 // What few layers have is left to a folder: hard links to files of a lower layer, what is written through a link of a
-// lower layer, ACLs, attributes and devices that EROFS can't say. Such a layer does not fit.
+// lower layer, ACLs, attributes and devices that EROFS can't say, more names than memory should hold. Such a layer does
+// not fit.
 #pragma once
 
 #include "ctrd/erofs/writer.hpp"
@@ -17,7 +18,7 @@ namespace ctrd::image {
 class ErofsLayer : public LayerWriter {
 public:
     /// `file`: an empty one, open for writing.
-    ErofsLayer(int file, const LayerLimits& limits) : writer_{file}, limits_{limits} {}
+    ErofsLayer(int file, const LayerLimits& limits) : writer_{file}, limits_{limits}, tree_{limits} {}
 
     Result<void> add(const TarEntry& entry, TarReader& data) override;
     Result<void> finish() override { return {}; }
@@ -40,7 +41,7 @@ private:
     Result<void> set_folder(TreeFolder& folder, const TarEntry& entry);
     Result<void> put_content(const erofs::Place& where, std::uint64_t offset, std::string_view part, std::string& tail);
     Result<void> write_file(const Place& place, const erofs::Node& node, std::string_view content);
-    void keep_file(const Place& place, const erofs::Node& node, erofs::Nid nid);
+    void keep_file(const Place& place, const erofs::Node& node, erofs::Nid nid, std::string_view target);
     void give_up();
 
     Result<bool> take_attributes(TreeFolder& folder, std::span<const LayerNode> lowers);
@@ -48,8 +49,7 @@ private:
 
     erofs::Writer writer_;
     LayerLimits limits_;
-    LayerTree tree_{};
-    std::uint64_t entries_{0};
+    LayerTree tree_;
     bool fits_{true};
     bool root_is_implied_{true};
 };

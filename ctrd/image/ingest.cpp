@@ -48,7 +48,7 @@ public:
                 diff_ids_.push_back(result->diff_id);
             chain_ = chain_ids(diff_ids_);
         }
-        TRY_VOID(settle_all());
+        TRY_VOID(settle_whole()); // those whose ids were not known before
         if (options_.verity)
             TRY_VOID(seal_all());
         // Only now: what is refused as a whole leaves nothing.
@@ -87,12 +87,14 @@ private:
 
     void work() {
         for (std::size_t i = next_++; i < layers_.size() && !stop_; i = next_++) {
-            auto done = one_layer(i);
+            auto done = one_layer(i).context(number(i));
+            if (done)
+                done = settle_if_whole(i);
             if (done)
                 continue;
             const std::lock_guard lock{mutex_};
             if (!error_)
-                error_ = std::move(done).context(number(i)).error();
+                error_ = std::move(done).error();
             if (!stop_.exchange(true) && options_.stop)
                 options_.stop();
         }
@@ -222,23 +224,28 @@ private:
         return ::fdatasync(file) == 0 ? Result<void>{} : fail(os_error(errno, "cannot write a blob"));
     }
 
-    Result<void> settle_all() {
-        std::vector<LayerNode> lowers; // the uppermost first
-        for (std::size_t i = 0; i < layers_.size(); ++i) {
-            UniqueFd layer =
-                made_[i] ? TRY(settle_one(i, lowers).context(number(i))) : TRY(store_.open_layer(chain_[i]));
-            lowers.insert(lowers.begin(), TRY(LayerNode::root(std::move(layer)).context(number(i))));
+    /// Each as soon as all below it are: a layer may hold much in memory until then.
+    Result<void> settle_if_whole(std::size_t i) {
+        const std::lock_guard lock{settling_};
+        is_whole_[i] = 1;
+        return chain_.empty() ? Result<void>{} : settle_whole();
+    }
+
+    Result<void> settle_whole() {
+        for (std::size_t i = lowers_.size(); i < layers_.size() && is_whole_[i]; i = lowers_.size()) {
+            UniqueFd layer = made_[i] ? TRY(settle_one(i).context(number(i))) : TRY(store_.open_layer(chain_[i]));
+            lowers_.insert(lowers_.begin(), TRY(LayerNode::root(std::move(layer)).context(number(i))));
         }
         return {};
     }
 
     /// What isn't needed any more goes: a file that is sealed must not be open for writing.
-    Result<UniqueFd> settle_one(std::size_t i, std::span<const LayerNode> lowers) {
+    Result<UniqueFd> settle_one(std::size_t i) {
         std::unique_ptr<NewLayer> layer = std::move(made_[i]);
         is_made_[i] = 1;
-        if (!TRY(layer->settle(lowers, chain_[i]))) {
+        if (!TRY(layer->settle(lowers_, chain_[i]))) {
             layer = std::make_unique<NewLayer>(TRY(unpack_as_folder(i)));
-            TRY(layer->settle(lowers, chain_[i]));
+            TRY(layer->settle(lowers_, chain_[i]));
         }
         return layer->open();
     }
@@ -282,6 +289,9 @@ private:
     std::vector<char> is_made_ = std::vector<char>(layers_.size()); // and settled
     std::vector<char> blobs_made_ = std::vector<char>(layers_.size());
     std::vector<char> cut_ = std::vector<char>(layers_.size()); // its source ended too early: what has come is good
+    std::vector<char> is_whole_ = std::vector<char>(layers_.size());
+    std::vector<LayerNode> lowers_{}; // those that are settled, the uppermost first
+    std::mutex settling_{};
     std::atomic<std::size_t> next_{0};
     std::atomic<bool> stop_{false};
     std::mutex mutex_{};

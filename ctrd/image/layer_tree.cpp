@@ -10,6 +10,9 @@ namespace ctrd::image {
 namespace {
 
 constexpr int most_links = 40; // as the kernel has it
+constexpr std::uint64_t most_held = 64U << 20;
+constexpr unsigned most_depth = 4096;   // a path may be half of that, but goes on behind a link
+constexpr std::size_t for_a_name = 128; // of a map's node and of what allocations take
 
 /// The components of `path` in front of those that are still to come, the next one last.
 void push_components(std::vector<std::string>& to_come, const std::string& path) {
@@ -69,9 +72,24 @@ LayerTree::Walk LayerTree::walk(const std::string& path) {
 TreeFolder& LayerTree::add_folder(TreeFolder& in, const std::string& name) {
     auto folder = std::make_unique<TreeFolder>();
     folder->parent = &in;
+    folder->depth = in.depth + 1;
+    deepest_ = std::max(deepest_, folder->depth);
     TreeFolder& result = *folder;
+    hold(sizeof(TreeFolder) + sizeof(TreeNode) + for_a_name + name.size());
     in.children.insert_or_assign(name, std::move(folder));
     return result;
+}
+
+void LayerTree::add_file(TreeFolder& in, const std::string& name, std::shared_ptr<TreeFile> file) {
+    hold(sizeof(TreeFile) + sizeof(TreeNode) + for_a_name + name.size() + (file->target ? file->target->size() : 0));
+    in.children.insert_or_assign(name, std::move(file));
+}
+
+bool LayerTree::is_too_much() const { return held_ > most_held || deepest_ > most_depth; }
+
+void LayerTree::clear() {
+    root_.children.clear();
+    last_ = nullptr;
 }
 
 void LayerTree::remove(TreeFolder& in, const std::string& name) {
@@ -93,8 +111,10 @@ Result<TreeFolder*> LayerTree::make_folders(const std::string& path) {
         if (walked.end == Walk::End::there) {
             parent = walked.folder;
         } else if (walked.end == Walk::End::missing) {
+            TRY_VOID(count_.add_implied(prefix));
             parent = &add_folder(*parent, name);
             parent->implied = std::make_unique<std::string>(prefix);
+            hold(prefix.size());
         } else if (walked.end == Walk::End::no_folder && child != parent->children.end() &&
                    std::holds_alternative<TreeWhiteout>(child->second)) {
             // A whiteout, and something new below it: a folder that hides the old one.

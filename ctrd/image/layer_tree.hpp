@@ -4,6 +4,7 @@
 
 #include "ctrd/base/result.hpp"
 #include "ctrd/erofs/node.hpp"
+#include "ctrd/image/layer_writer.hpp"
 
 #include <map>
 #include <memory>
@@ -25,6 +26,7 @@ using TreeNode = std::variant<TreeWhiteout, std::shared_ptr<TreeFile>, std::uniq
 
 struct TreeFolder {
     TreeFolder* parent{nullptr}; // the root's: itself
+    unsigned depth{0};
     erofs::Node attributes{.mode = 040755};
     bool is_opaque{false};
     std::unique_ptr<std::string> implied{}; // the path that it was made for, where no entry has named it
@@ -35,7 +37,7 @@ TreeFolder* as_folder(TreeNode& node) noexcept;
 
 class LayerTree {
 public:
-    LayerTree() { root_.parent = &root_; }
+    explicit LayerTree(const LayerLimits& limits) : count_{limits} { root_.parent = &root_; }
     LayerTree(const LayerTree&) = delete;
     LayerTree& operator=(const LayerTree&) = delete;
 
@@ -54,12 +56,26 @@ public:
 
     /// A new folder at `name`, which is free.
     TreeFolder& add_folder(TreeFolder& in, const std::string& name);
+    void add_file(TreeFolder& in, const std::string& name, std::shared_ptr<TreeFile> file);
     /// Away with what has the name.
     void remove(TreeFolder& in, const std::string& name);
+    /// Nothing is left but the root.
+    void clear();
+
+    /// Of the archive.
+    Result<void> count_entry() { return count_.add_entry(); }
+    /// Some bytes more are kept in memory.
+    void hold(std::size_t bytes) { held_ += bytes; }
+    /// Whether memory should not hold that much, or no stack is deep enough to go through it. What was taken away
+    /// counts.
+    [[nodiscard]] bool is_too_much() const;
 
 private:
     Result<TreeFolder*> make_folders(const std::string& path);
 
+    LayerCount count_;
+    std::uint64_t held_{0}; // bytes, about
+    unsigned deepest_{0};
     TreeFolder root_{};
     std::string last_path_{}; // the next entry is mostly in the same folder
     TreeFolder* last_{nullptr};

@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_marker = ".wh..wh..opq";
+constexpr std::uint64_t most_implied_bytes = 64U << 20;
 
 } // namespace
 
@@ -28,6 +29,21 @@ Result<std::string> clean_entry_path(std::string_view path) {
     if (clean.size() >= 4096)
         return fail(bad_input("'" + printable(path.substr(0, 300)) + "...' is a path of more than 4095 bytes"));
     return clean;
+}
+
+Result<void> LayerCount::add_entry() {
+    if (++entries_ <= most_entries_)
+        return {};
+    return fail(Error{std::errc::file_too_large, "the layer has more than " + std::to_string(most_entries_) +
+                                                     " entries, with the folders that their paths need"});
+}
+
+Result<void> LayerCount::add_implied(const std::string& path) {
+    TRY_VOID(add_entry());
+    implied_bytes_ += path.size();
+    if (implied_bytes_ <= most_implied_bytes)
+        return {};
+    return fail(Error{std::errc::file_too_large, "the layer's paths need more folders than any real layer's do"});
 }
 
 Result<void> check_size(const TarEntry& entry, const LayerLimits& limits) {

@@ -17,6 +17,21 @@ struct LayerLimits {
     BudgetRef budget{}; // what the store may still take
 };
 
+/// How much of a layer has come, by its entries and by what they only imply: one entry with a deep path makes thousands
+/// of folders.
+class LayerCount {
+public:
+    explicit LayerCount(const LayerLimits& limits) : most_entries_{limits.entries} {}
+    Result<void> add_entry();
+    /// A folder that no entry has named yet; its path is remembered.
+    Result<void> add_implied(const std::string& path);
+
+private:
+    std::uint64_t most_entries_;
+    std::uint64_t entries_{0};
+    std::uint64_t implied_bytes_{0};
+};
+
 class LayerWriter {
 public:
     LayerWriter() = default;

@@ -35,6 +35,7 @@ Result<UniqueFd> TreeWriter::make_folders(const std::string& path) {
         if (!next && errno == ENOENT) {
             const std::string name = prefix.substr(prefix.rfind('/') + 1);
             const int in = parent ? parent.get() : root_;
+            TRY_VOID(count_.add_implied(prefix));
             if (::mkdirat(in, name.c_str(), 0755) < 0)
                 return fail(errno == EEXIST ? bad_input("'" + printable(path) + "' leads through a symbolic link to " +
                                                         "what this layer does not hold")
@@ -260,9 +261,7 @@ Result<void> TreeWriter::add_special(const TarEntry& entry, const Place& place) 
 }
 
 Result<void> TreeWriter::add(const TarEntry& entry, TarReader& data) {
-    if (++entries_ > limits_.entries)
-        return fail(Error{std::errc::file_too_large,
-                          "the layer has more than " + std::to_string(limits_.entries) + " entries"});
+    TRY_VOID(count_.add_entry());
     const Place place = TRY(place_of(entry.path));
     if (place.name.empty())
         return add_root(entry);

@@ -26,7 +26,7 @@ struct LayerDebts {
 class TreeWriter : public LayerWriter {
 public:
     /// `root`: an open folder, empty.
-    TreeWriter(int root, const LayerLimits& limits) : root_{root}, limits_{limits} {}
+    TreeWriter(int root, const LayerLimits& limits) : root_{root}, limits_{limits}, count_{limits} {}
 
     Result<void> add(const TarEntry& entry, TarReader& data) override;
     /// The folders' times, which everything that was put into them has changed.
@@ -62,7 +62,7 @@ private:
     LayerLimits limits_;
     std::string open_path_{};
     UniqueFd open_folder_{};
-    std::uint64_t entries_{0};
+    LayerCount count_;
     std::vector<FolderTime> times_{};
     std::set<std::string> whiteouts_{};
     LayerDebts debts_{};

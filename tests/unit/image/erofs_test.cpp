@@ -231,9 +231,39 @@ TEST_CASE("limits hold", "[image][erofs]") {
     limits.entries = 2;
     CHECK_FALSE(
         make(tar_entry({.path = "a"}) + tar_entry({.path = "b"}) + tar_entry({.path = "c"}), {}, limits).has_value());
+    limits.entries = 10;
+    CHECK_FALSE(make(tar_entry({.path = "1/2/3/4/5/6/7/8/9/10/f"}), {}, limits).has_value());
+    CHECK(make(tar_entry({.path = "1/2/3/4/5/6/7/8/9/f"}), {}, limits).has_value());
     limits = {};
     limits.file_size = 1000;
     CHECK_FALSE(make(tar_entry({.path = "a", .data = std::string(1001, 'a')}), {}, limits).has_value());
+}
+
+TEST_CASE("a layer that is too deep for any stack, or too much for memory, is left to a folder", "[image][erofs]") {
+    const auto pax_path = [](const std::string& path, const Header& header) {
+        return tar_entry({.path = "x", .type = 'x', .data = pax_record("path", path)}) + tar_entry(header);
+    };
+    std::string deep;
+    for (int i = 0; i < 1500; ++i)
+        deep += "d/";
+    std::string archive = pax_path(deep, {.path = "x", .type = '5'});
+    for (int i = 1; i < 4; ++i) { // each link leads to the end of what the one before it leads to
+        const std::string before = i == 1 ? "" : "l" + std::to_string(i - 1) + "/";
+        const std::string link = "l" + std::to_string(i);
+        archive += tar_entry({.path = "x", .type = 'x', .data = pax_record("linkpath", before + deep)}) +
+                   tar_entry({.path = link, .type = '2', .link = "x"}) +
+                   pax_path(link + "/" + deep, {.path = "x", .type = '5'});
+    }
+    const auto made = make(archive);
+    REQUIRE(made.has_value());
+    CHECK_FALSE(made->fits);
+
+    std::string large;
+    for (int i = 0; i < 1100; ++i)
+        large += with_xattr("user.x", std::string(65000, 'x'), {.path = std::to_string(i), .type = '5'});
+    const auto other = make(large);
+    REQUIRE(other.has_value());
+    CHECK_FALSE(other->fits);
 }
 
 TEST_CASE("a damaged file is an error", "[image][erofs]") {

@@ -214,3 +214,11 @@ TEST_CASE("a folder in the place of what is deleted has the same time whenever i
     REQUIRE(unpack(folder.path / "tree", tar_entry({.path = ".wh.d"}) + tar_entry({.path = "d/f"})).has_value());
     CHECK(look_at(folder.path / "tree/d").st_mtime == 0);
 }
+
+TEST_CASE("folders that are only implied count as entries", "[image]") {
+    const Folder folder;
+    LayerLimits limits;
+    limits.entries = 10;
+    CHECK_FALSE(unpack(folder.path / "many", tar_entry({.path = "1/2/3/4/5/6/7/8/9/10/f"}), limits).has_value());
+    CHECK(unpack(folder.path / "few", tar_entry({.path = "1/2/3/4/5/6/7/8/9/f"}), limits).has_value());
+}
