@@ -50,6 +50,11 @@ log_of() {
 # Not a pipe: grep ends with the first match, and who goes on writing then fails.
 log_has() { grep -qF -- "$2" <<< "$(log_of "$1")"; }
 
+# check_log SENTENCE NAME TEXT: its log has TEXT within ten seconds; it may be told a moment later.
+check_log() {
+    if wait_for 10 log_has "$2" "$3"; then pass "$1"; else fail "$1" "expected: $3" "its log:" "$(log_of "$2" | tail -n 20)"; fi
+}
+
 # milliseconds COMMAND...: how long it takes.
 milliseconds() {
     local begin=${EPOCHREALTIME/[.,]/}
