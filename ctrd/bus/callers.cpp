@@ -17,7 +17,9 @@ constexpr const char* who_leaves = "type='signal',sender='org.freedesktop.DBus',
                                    "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''";
 /// The bus drops signals for who has a full queue, and a few callers with descriptors fill ours: so it is asked, too.
 constexpr std::uint64_t look_interval = 15'000'000;
-constexpr std::uint64_t no_time_limit = UINT64_MAX; // the bus answers, or it is gone and so are we
+/// It drops its own answers then as well, and tells nobody: it is asked once more.
+constexpr std::uint64_t answer_time = 5'000'000;
+constexpr unsigned most_attempts = 12;
 
 } // namespace
 
@@ -34,6 +36,7 @@ struct Callers::Question {
     CallerRef caller{};
     Then then{};
     systemd::BusSlot slot{};
+    unsigned attempts{0};
 };
 
 Callers::Callers(sd_bus* bus) : bus_{bus} {}
@@ -58,20 +61,40 @@ Result<void> Callers::ask(std::unique_ptr<Question> question) {
     if (r >= 0)
         r = sd_bus_message_append(raw, "s", question->caller->name().c_str());
     if (r >= 0)
-        r = sd_bus_call_async(bus_, &slot, raw, on_answer, question.get(), no_time_limit);
+        r = sd_bus_call_async(bus_, &slot, raw, on_answer, question.get(), answer_time);
     if (r < 0)
         return fail(os_error(-r, "cannot ask the bus who is calling"));
     question->slot.reset(slot);
+    ++question->attempts;
+    question->caller->on_gone([this, asked = question.get()] { take(asked); });
     questions_.insert(std::move(question));
     return {};
 }
 
+void Callers::ask_again(std::unique_ptr<Question> question) {
+    const systemd::BusMessage call = systemd::keep(question->call.get());
+    auto asked = question->attempts < most_attempts
+                     ? ask(std::move(question))
+                     : fail(bad_input("the bus did not say who is calling", "too many calls wait for ctrd: try again"));
+    if (!asked)
+        reply_error(call.get(), error_name::limits_exceeded, asked.error());
+}
+
+std::unique_ptr<Callers::Question> Callers::take(const Question* question) {
+    const auto at = std::ranges::find(questions_, question, &std::unique_ptr<Question>::get);
+    auto taken = std::move(questions_.extract(at).value());
+    taken->caller->on_gone({});
+    return taken;
+}
+
 int Callers::on_answer(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
-    auto* raw = static_cast<Question*>(userdata);
-    auto& questions = raw->callers->questions_;
-    const auto at = std::ranges::find(questions, raw, &std::unique_ptr<Question>::get);
-    const auto question = std::move(questions.extract(at).value());
+    const auto* raw = static_cast<Question*>(userdata);
+    auto question = raw->callers->take(raw);
     std::uint32_t uid = 0;
+    if (sd_bus_message_is_method_error(answer, SD_BUS_ERROR_NO_REPLY) != 0) {
+        question->callers->ask_again(std::move(question));
+        return 0;
+    }
     if (sd_bus_message_is_method_error(answer, nullptr) != 0)
         return 0; // gone: nobody waits for an answer
     if (const int r = sd_bus_message_read(answer, "u", &uid); r < 0) {

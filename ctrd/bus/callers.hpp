@@ -55,6 +55,8 @@ private:
     friend Caller;
     struct Question;
     Result<void> ask(std::unique_ptr<Question> question);
+    void ask_again(std::unique_ptr<Question> question);
+    std::unique_ptr<Question> take(const Question* question);
     void watch();
     void forget(Caller* caller);
     static int on_answer(sd_bus_message* answer, void* userdata, sd_bus_error* error) noexcept;
