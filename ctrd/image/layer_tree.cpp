@@ -73,6 +73,10 @@ TreeFolder& LayerTree::add_folder(TreeFolder& in, const std::string& name) {
     auto folder = std::make_unique<TreeFolder>();
     folder->parent = &in;
     folder->depth = in.depth + 1;
+    if ((in.attributes.mode & S_ISGID) != 0) { // as a file system does it, until an entry says otherwise
+        folder->attributes.mode |= S_ISGID;
+        folder->attributes.gid = in.attributes.gid;
+    }
     deepest_ = std::max(deepest_, folder->depth);
     TreeFolder& result = *folder;
     hold(sizeof(TreeFolder) + sizeof(TreeNode) + for_a_name + name.size());

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -15,6 +16,8 @@ namespace {
 Error at_path(int err, std::string_view doing, const std::string& path) {
     return os_error(err, std::string{doing} + " '" + printable(path) + "'");
 }
+
+bool is_no_folder(int err) { return err == ENOENT || err == ENOTDIR || err == ELOOP; }
 
 std::string parent_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
@@ -34,6 +37,8 @@ public:
 
     Result<void> folder(const std::string& implied) {
         const std::string path = moved(implied);
+        if (!rooted_folder(path) && is_no_folder(errno))
+            return {}; // it was named through a link, and replaced by its own name
         const Found below = TRY(find_in_layers(lowers_, path));
         if (below.kind == Found::Kind::link && below.path == path)
             return move_to_target(path);
@@ -53,6 +58,8 @@ public:
         }
         const UniqueFd from{rooted::open_raw(tree_, ("/" + parent_of(link.target)).c_str(), O_PATH | O_DIRECTORY)};
         const UniqueFd to{rooted::open_raw(tree_, ("/" + parent_of(link.path)).c_str(), O_PATH | O_DIRECTORY)};
+        if (to)
+            keep_times(to.get(), parent_of(link.path));
         if (!from || !to ||
             ::linkat(from.get(), name_of(link.target).c_str(), to.get(), name_of(link.path).c_str(), 0) < 0)
             return fail(at_path(errno, "cannot make the hard link", link.path));
@@ -62,7 +69,9 @@ public:
     /// Last: everything before it changes folders.
     Result<void> set_times() {
         for (const auto& [path, times] : times_) {
-            const UniqueFd folder{rooted::open_raw(tree_, path.c_str(), O_RDONLY | O_DIRECTORY)};
+            const UniqueFd folder = rooted_folder(path);
+            if (!folder && is_no_folder(errno)) // it has moved since
+                continue;
             if (!folder || ::futimens(folder.get(), times.data()) < 0)
                 return fail(at_path(errno, "cannot set the time of", path));
         }
@@ -70,6 +79,19 @@ public:
     }
 
 private:
+    [[nodiscard]] UniqueFd rooted_folder(const std::string& path) const {
+        return UniqueFd{rooted::open_raw(tree_, ("/" + path).c_str(), O_RDONLY | O_DIRECTORY)};
+    }
+
+    /// What is put into a folder changes its time; the layer may have said another.
+    void keep_times(int folder, const std::string& path) {
+        struct stat st {};
+        const std::string known = path.empty() ? "." : path;
+        if (std::ranges::find(times_, known, [](const auto& one) { return one.first; }) == times_.end() &&
+            ::fstat(folder, &st) == 0)
+            times_.emplace_back(known, std::array{st.st_atim, st.st_mtim});
+    }
+
     /// Where it is since a folder on its way has become what it is a link to below.
     [[nodiscard]] std::string moved(std::string path) const {
         for (const auto& [from, to] : moved_)
@@ -104,6 +126,7 @@ private:
             const UniqueFd parent{rooted::open_raw(tree_, ("/" + parent_of(prefix)).c_str(), O_PATH | O_DIRECTORY)};
             if (!parent)
                 return fail(at_path(errno, "cannot open the folder of", prefix));
+            keep_times(parent.get(), parent_of(prefix));
             if (::mkdirat(parent.get(), name_of(prefix).c_str(), 0755) == 0) {
                 const Found below = TRY(find_in_layers(lowers_, prefix));
                 TRY_VOID(copy_attributes(prefix, below));
@@ -124,6 +147,8 @@ private:
         const UniqueFd to{rooted::open_raw(tree_, ("/" + parent_of(target)).c_str(), O_PATH | O_DIRECTORY)};
         if (!from || !to)
             return fail(at_path(errno, "cannot open the folder of", path));
+        keep_times(from.get(), parent_of(path));
+        keep_times(to.get(), parent_of(target));
         if (::renameat2(from.get(), name_of(path).c_str(), to.get(), name_of(target).c_str(), RENAME_NOREPLACE) < 0)
             return fail(errno == EEXIST ? Error{std::errc::not_supported, "the layer writes to '" + printable(target) +
                                                                               "' directly and through the link '" +
@@ -137,6 +162,7 @@ private:
         const UniqueFd folder{rooted::open_raw(tree_, ("/" + parent_of(path)).c_str(), O_PATH | O_DIRECTORY)};
         if (!folder)
             return fail(at_path(errno, "cannot open the folder of", path));
+        keep_times(folder.get(), parent_of(path));
         const struct stat& st = below.node->stat();
         const std::string name = name_of(path);
         if (below.kind == Found::Kind::link) {

@@ -21,6 +21,8 @@ Error at_entry(int err, std::string_view doing, const std::string& path) {
     return os_error(err, std::string{doing} + " '" + printable(path) + "'");
 }
 
+bool is_no_folder(int err) { return err == ENOENT || err == ENOTDIR || err == ELOOP; }
+
 bool is_whiteout(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rdev == 0; }
 
 } // namespace
@@ -122,6 +124,10 @@ Result<void> TreeWriter::make_room(const Place& place, bool for_folder) {
         return {};
     const std::string path = place.path();
     if (S_ISDIR(st.st_mode)) {
+        if (open_path_ == path || open_path_.starts_with(path + "/")) { // then `place` is in another one
+            open_folder_ = UniqueFd{};
+            open_path_.clear();
+        }
         std::erase_if(debts_.implied_folders,
                       [&](const std::string& one) { return one == path || one.starts_with(path + "/"); });
         std::erase_if(times_,
@@ -283,6 +289,8 @@ Result<void> TreeWriter::finish() {
     for (const FolderTime& one : times_) {
         const UniqueFd folder{one.path.empty() ? ::fcntl(root_, F_DUPFD_CLOEXEC, 0)
                                                : rooted::open_raw(root_, one.path.c_str(), O_RDONLY | O_DIRECTORY)};
+        if (!folder && is_no_folder(errno)) // it was named through a link, and replaced by its own name
+            continue;
         const timespec times[] = {to_timespec(one.atime), to_timespec(one.mtime)};
         if (!folder || ::futimens(folder.get(), times) < 0)
             return fail(at_entry(errno, "cannot set the time of", one.path));

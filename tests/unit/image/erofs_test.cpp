@@ -182,6 +182,14 @@ TEST_CASE("a folder that is only implied is as the file below has it", "[image][
     CHECK((at(said, "d")->stat().st_mode & 07777) == 0750);
 }
 
+TEST_CASE("a folder that nobody names has its group from one with the set-group-ID bit", "[image][erofs]") {
+    const auto layer = layer_of(tar_entry({.path = "d/", .type = '5', .mode = 02711}) + tar_entry({.path = "d/i/f"}) +
+                                tar_entry({.path = "d/n/", .type = '5', .mode = 0700}));
+    CHECK((at(layer, "d/i")->stat().st_mode & 07777) == 02755);
+    CHECK(at(layer, "d/i")->stat().st_gid == at(layer, "d")->stat().st_gid);
+    CHECK((at(layer, "d/n")->stat().st_mode & 07777) == 0700);
+}
+
 TEST_CASE("attributes come back, large ones too", "[image][erofs]") {
     const std::string large = some_bytes(20000);
     const auto layer = layer_of(with_xattr("user.large", large, {.path = "f", .data = some_bytes(5000)}) +

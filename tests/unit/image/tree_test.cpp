@@ -222,3 +222,42 @@ TEST_CASE("folders that are only implied count as entries", "[image]") {
     CHECK_FALSE(unpack(folder.path / "many", tar_entry({.path = "1/2/3/4/5/6/7/8/9/10/f"}), limits).has_value());
     CHECK(unpack(folder.path / "few", tar_entry({.path = "1/2/3/4/5/6/7/8/9/f"}), limits).has_value());
 }
+
+TEST_CASE("what is moved into a folder does not change the time that the layer says", "[image]") {
+    const Folder folder;
+    REQUIRE(unpack(folder.path / "low", tar_entry({.path = "usr/", .type = '5'}) +
+                                            tar_entry({.path = "f", .data = "f"}) +
+                                            tar_entry({.path = "lib", .type = '2', .link = "usr/lib"}) +
+                                            tar_entry({.path = "usr/lib/", .type = '5'}))
+                .has_value());
+    const auto debts = unpack(folder.path / "high", tar_entry({.path = "./", .type = '5', .mtime = 5}) +
+                                                        tar_entry({.path = "lib/a", .data = "a"}) +
+                                                        tar_entry({.path = "d/", .type = '5', .mtime = 6}) +
+                                                        tar_entry({.path = "d/l", .type = '1', .link = "f"}) +
+                                                        tar_entry({.path = "usr/", .type = '5', .mtime = 7}));
+    REQUIRE(debts.has_value());
+    REQUIRE(settle(open_folder(folder.path / "high").get(), *debts, layers({folder.path / "low"})).has_value());
+    CHECK(content(folder.path / "high/usr/lib/a") == "a");
+    CHECK(content(folder.path / "high/d/l") == "f");
+    CHECK(look_at(folder.path / "high").st_mtime == 5);
+    CHECK(look_at(folder.path / "high/d").st_mtime == 6);
+    CHECK(look_at(folder.path / "high/usr").st_mtime == 7);
+}
+
+TEST_CASE("a folder that was named through a link and is replaced is not missed", "[image]") {
+    const Folder folder;
+    const std::string named = tar_entry({.path = "l", .type = '2', .link = "d"}) +
+                              tar_entry({.path = "d/", .type = '5'}) + tar_entry({.path = "l/e/", .type = '5'}) +
+                              tar_entry({.path = "l/i/f"});
+    const auto debts = unpack(folder.path / "tree", named + tar_entry({.path = "d", .data = "a file"}));
+    REQUIRE(debts.has_value());
+    REQUIRE(settle(open_folder(folder.path / "tree").get(), *debts, {}).has_value());
+    CHECK(content(folder.path / "tree/d") == "a file");
+}
+
+TEST_CASE("what comes below a folder that is a file by then is refused", "[image]") {
+    const Folder folder;
+    const std::string replaced = tar_entry({.path = "d/f"}) + tar_entry({.path = "d", .data = "a file"});
+    CHECK_FALSE(unpack(folder.path / "one", replaced + tar_entry({.path = "d/g"})).has_value());
+    CHECK_FALSE(unpack(folder.path / "two", replaced + tar_entry({.path = "d/.wh.f"})).has_value());
+}
