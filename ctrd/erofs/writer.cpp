@@ -14,6 +14,7 @@
 namespace ctrd::erofs {
 namespace {
 
+constexpr std::size_t longest_xattr_name = 255;         // the kernel's, with its prefix
 constexpr std::uint64_t worth_a_block = block_size / 2; // a tail that would leave that much of a block empty
 
 std::uint64_t aligned(std::uint64_t size, std::uint64_t to) { return (size + to - 1) / to * to; }
@@ -123,7 +124,7 @@ bool can_say(const Node& node) noexcept {
         return false;
     for (const auto& [name, value] : node.xattrs) {
         const auto [prefix, rest] = split_xattr_name(name);
-        if (prefix == 0 || rest.size() > 255 || value.size() > 65535)
+        if (prefix == 0 || name.size() > longest_xattr_name || value.size() > 65535)
             return false;
     }
     return xattr_count(node.xattrs) <= 65535;

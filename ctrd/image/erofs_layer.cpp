@@ -15,6 +15,7 @@ namespace ctrd::image {
 namespace {
 
 constexpr std::size_t capability_size = 20; // of version 2, the one that is not bound to a user namespace
+constexpr char capability_revision = 2;
 constexpr std::size_t longest_target = 4095;
 
 Error at_entry(int err, std::string_view doing, const std::string& path) {
@@ -32,7 +33,7 @@ void set_xattr(erofs::Xattrs& xattrs, const std::string& name, const std::string
 /// False: what the kernel would make of it when it is set is not as simple as keeping it.
 bool is_plain(const std::string& name, const std::string& value) {
     if (name == "security.capability")
-        return value.size() == capability_size;
+        return value.size() == capability_size && value[3] == capability_revision;
     return name.starts_with("user.") && name.find('\0') == std::string::npos;
 }
 
@@ -152,11 +153,17 @@ Result<void> ErofsLayer::add_file(const TarEntry& entry, const Place& place, Tar
     const auto node = node_of(entry, S_IFREG, true);
     if (!node)
         return give_up(), Result<void>{};
-    const erofs::Place where = TRY(writer_.reserve(*node, entry.size));
+    auto reserved = writer_.reserve(*node, entry.size);
+    if (!reserved && reserved.error().code == std::errc::file_too_large) // more than one file holds, with all its holes
+        return give_up(), Result<void>{};
+    const erofs::Place where = TRY(std::move(reserved));
     std::string tail(entry.size - where.in_blocks(), '\0');
-    TRY_VOID(for_content(entry, data, [&](std::uint64_t offset, std::string_view part) {
+    auto written = for_content(entry, data, [&](std::uint64_t offset, std::string_view part) {
         return put_content(where, offset, part, tail);
-    }));
+    });
+    if (!written && written.error().code == std::errc::file_too_large) // the store's file system allows less
+        return give_up(), Result<void>{};
+    TRY_VOID(std::move(written));
     TRY_VOID(writer_.end(where, *node, tail));
     keep_file(place, *node, where.nid, {});
     return {};
@@ -183,7 +190,8 @@ Result<void> ErofsLayer::add_link(const TarEntry& entry, const Place& place) {
                               "', which is a folder or deleted"));
     const std::shared_ptr<TreeFile> file = *found;
     tree_.remove(*place.folder, place.name);
-    if (file.use_count() == 1) // it was in a folder that had the link's name
+    const auto still = tree_.walk(in); // it may have been in a folder that had the link's name, or have had it itself
+    if (still.end != End::there || !still.folder->children.contains(name))
         return fail(at_entry(ENOENT, "cannot make the hard link", entry.path));
     tree_.add_file(*place.folder, place.name, file);
     return {};
@@ -262,7 +270,7 @@ Result<bool> ErofsLayer::take_attributes(TreeFolder& folder, std::span<const Lay
     to.nanoseconds = static_cast<std::uint32_t>(st.st_mtim.tv_nsec);
     for (const auto& [name, value] : TRY(below.node->xattrs()))
         set_xattr(to.xattrs, name, value);
-    return erofs::can_say(to);
+    return true;
 }
 
 namespace {
@@ -332,6 +340,9 @@ Result<bool> ErofsLayer::settle(std::span<const LayerNode> lowers, const Digest&
             fits_ = fits_ && TRY(take_attributes(*folder, lowers));
         if (folder->is_opaque)
             set_xattr(folder->attributes.xattrs, opaque_name, "y");
+        // In one order, whatever the layer below lists them in; entries that name a folder again have added to them.
+        std::ranges::sort(folder->attributes.xattrs);
+        fits_ = fits_ && erofs::can_say(folder->attributes);
     }
     if (!fits_ || !erofs::can_be_root(tree_.root().attributes))
         return false;

@@ -80,13 +80,18 @@ struct LayerNode::InFolder : Kind, std::enable_shared_from_this<InFolder> {
     }
     Result<void> copy_to(int to) const override {
         const UniqueFd readable = TRY(open());
-        for (;;) {
-            const ssize_t n = ::copy_file_range(readable.get(), nullptr, to, nullptr, 1U << 30, 0);
-            if (n == 0)
-                return {};
-            if (n < 0)
-                return fail(os_error(errno, "cannot copy it"));
+        struct stat st {};
+        if (::fstat(readable.get(), &st) < 0 || ::ftruncate(to, st.st_size) < 0)
+            return fail(os_error(errno, "cannot copy it"));
+        for (off_t at = ::lseek(readable.get(), 0, SEEK_DATA); at >= 0; at = ::lseek(readable.get(), at, SEEK_DATA)) {
+            const off_t end = ::lseek(readable.get(), at, SEEK_HOLE);
+            for (off_t out = at; at < end;) {
+                const auto some = static_cast<std::size_t>(std::min<off_t>(end - at, 1 << 30));
+                if (::copy_file_range(readable.get(), &at, to, &out, some, 0) <= 0)
+                    return fail(os_error(errno, "cannot copy it"));
+            }
         }
+        return errno == ENXIO ? Result<void>{} : fail(os_error(errno, "cannot copy it")); // no more data
     }
 
     UniqueFd file;
@@ -127,9 +132,15 @@ struct LayerNode::InErofs : Kind {
     Result<void> copy_to(int to) const override {
         for (std::uint64_t at = 0; at < file.size; at += copied_at_once) {
             const std::string data = TRY(reader->read(file, at, copied_at_once));
-            TRY_VOID(write_all(to, data));
+            if (data.find_first_not_of('\0') == std::string::npos) { // a hole, or as good as one
+                if (::lseek(to, static_cast<off_t>(data.size()), SEEK_CUR) < 0)
+                    return fail(os_error(errno, "cannot copy it"));
+            } else {
+                TRY_VOID(write_all(to, data));
+            }
         }
-        return {};
+        return ::ftruncate(to, static_cast<off_t>(file.size)) == 0 ? Result<void>{}
+                                                                   : fail(os_error(errno, "cannot copy it"));
     }
 
     std::shared_ptr<const erofs::Reader> reader;

@@ -181,6 +181,8 @@ Result<TarEntry> TarReader::entry_of(const Block& block, Extended& extended) {
     entry.type = TRY(tar_type(block.type(), entry.path));
     TRY_VOID(read_numbers(block.bytes, block.is_posix() || block.is_gnu(), entry));
     TRY_VOID(extended.pax.apply(entry));
+    // By the whole name: one that is cut for the header may end with a slash by chance.
+    entry.type = TRY(tar_type(block.type(), entry.path));
     if (entry.path.find('\0') != std::string::npos || entry.link.find('\0') != std::string::npos)
         return fail(broken("a name has a NUL byte in it"));
     if (entry.stored_size > max_size)

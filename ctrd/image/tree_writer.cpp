@@ -123,11 +123,11 @@ Result<void> TreeWriter::make_room(const Place& place, bool for_folder) {
     if (for_folder && S_ISDIR(st.st_mode))
         return {};
     const std::string path = place.path();
+    if (open_path_ == path || open_path_.starts_with(path + "/")) { // a folder or a link; `place` is in another one
+        open_folder_ = UniqueFd{};
+        open_path_.clear();
+    }
     if (S_ISDIR(st.st_mode)) {
-        if (open_path_ == path || open_path_.starts_with(path + "/")) { // then `place` is in another one
-            open_folder_ = UniqueFd{};
-            open_path_.clear();
-        }
         std::erase_if(debts_.implied_folders,
                       [&](const std::string& one) { return one == path || one.starts_with(path + "/"); });
         std::erase_if(times_,

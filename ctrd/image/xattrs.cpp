@@ -21,7 +21,8 @@ Result<void> set_xattrs(int file, const TarEntry& entry) {
     for (const auto& [name, value] : entry.xattrs) {
         if (!takes_xattr(name))
             continue;
-        if (name.size() > 255 || value.size() > max_value || name.find('\0') != std::string::npos)
+        const bool is_none = name == "security.capability" && value.empty(); // could be set, but not read
+        if (is_none || name.size() > 255 || value.size() > max_value || name.find('\0') != std::string::npos)
             return fail(bad_input("'" + printable(entry.path) + "' has an attribute that no file can have"));
         // A file system without them (tmpfs before Linux 6.6) still holds the file.
         if (::fsetxattr(file, name.c_str(), value.data(), value.size(), 0) < 0 && errno != EOPNOTSUPP)

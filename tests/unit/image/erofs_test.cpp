@@ -121,6 +121,8 @@ TEST_CASE("a hard link goes into the place of a folder, but not of the one that 
     const auto layer =
         layer_of(tar_entry({.path = "x", .data = "x"}) + folder + tar_entry({.path = "d", .type = '1', .link = "x"}));
     CHECK(content(layer, "d") == "x");
+    const std::string also = tar_entry({.path = "g", .type = '1', .link = "d/x"});
+    CHECK_FALSE(make(folder + also + tar_entry({.path = "d", .type = '1', .link = "d/x"})).has_value());
 }
 
 TEST_CASE("a folder has its names, however many and in whatever order", "[image][erofs]") {
@@ -216,6 +218,14 @@ TEST_CASE("a layer that EROFS or this layer alone can't say is left to a folder"
     CHECK_FALSE(fits(with_xattr("user.x", std::string(65536, 'x'), {.path = "g"})));
     CHECK_FALSE(fits(with_xattr("system.posix_acl_access", "x", {.path = "g"})));
     CHECK_FALSE(fits(with_xattr("security.capability", "x", {.path = "g"})));
+    CHECK_FALSE(
+        fits(with_xattr("security.capability", std::string("\1\0\0\7", 4) + std::string(16, '\0'), {.path = "g"})));
+    CHECK(fits(with_xattr("security.capability", std::string("\1\0\0\2", 4) + std::string(16, '\0'), {.path = "g"})));
+    CHECK_FALSE(fits(with_xattr("user." + std::string(251, 'n'), "x", {.path = "g"})));
+    std::string many; // of one folder, which is named twice
+    for (int i = 0; i < 8; ++i)
+        many += with_xattr("user.a" + std::to_string(i), std::string(60000, 'x'), {.path = "d/", .type = '5'});
+    CHECK_FALSE(fits(many + tar_entry({.path = "d/x"})));
     CHECK_FALSE(fits(with_xattr("user.x", std::string(3000, 'x'), {.path = "./", .type = '5'})));
 }
 

@@ -130,3 +130,16 @@ TEST_CASE("an archive that ends within a file is an error, not a short file", "[
         piece = reader.data();
     CHECK_FALSE(piece.has_value());
 }
+
+TEST_CASE("a name that is cut behind a slash makes no folder of a file", "[image]") {
+    std::string cut;
+    while (cut.size() < 100)
+        cut += "a/";
+    const auto entry = first(tar_entry({.path = "x", .type = 'x', .data = pax_record("path", cut + "file")}) +
+                             tar_entry({.path = cut, .data = "12345"}) + end_of_tar());
+    REQUIRE(entry.has_value());
+    CHECK(entry->type == TarEntry::Type::file);
+    CHECK(entry->path == cut + "file");
+    CHECK(entry->size == 5);
+    CHECK(first(tar_entry({.path = "old/"}) + end_of_tar())->type == TarEntry::Type::folder);
+}

@@ -261,3 +261,27 @@ TEST_CASE("what comes below a folder that is a file by then is refused", "[image
     CHECK_FALSE(unpack(folder.path / "one", replaced + tar_entry({.path = "d/g"})).has_value());
     CHECK_FALSE(unpack(folder.path / "two", replaced + tar_entry({.path = "d/.wh.f"})).has_value());
 }
+
+TEST_CASE("a link that leads elsewhere by now is followed there", "[image]") {
+    const Folder folder;
+    REQUIRE(unpack(folder.path / "tree",
+                   tar_entry({.path = "d/", .type = '5'}) + tar_entry({.path = "e/", .type = '5'}) +
+                       tar_entry({.path = "l", .type = '2', .link = "d"}) + tar_entry({.path = "l/a", .data = "a"}) +
+                       tar_entry({.path = "l", .type = '2', .link = "e"}) + tar_entry({.path = "l/b", .data = "b"}))
+                .has_value());
+    CHECK(content(folder.path / "tree/d/a") == "a");
+    CHECK(content(folder.path / "tree/e/b") == "b");
+}
+
+TEST_CASE("a copy of a file below has its holes", "[image]") {
+    const Folder folder;
+    std::filesystem::create_directories(folder.path / "low");
+    std::ofstream{folder.path / "low/f"} << "begin";
+    std::filesystem::resize_file(folder.path / "low/f", 100 << 20);
+    const auto debts = unpack(folder.path / "high", tar_entry({.path = "h", .type = '1', .link = "f"}));
+    REQUIRE(debts.has_value());
+    REQUIRE(settle(open_folder(folder.path / "high").get(), *debts, layers({folder.path / "low"})).has_value());
+    CHECK(std::filesystem::file_size(folder.path / "high/h") == 100 << 20);
+    CHECK(look_at(folder.path / "high/h").st_blocks * 512 < 1 << 20);
+    CHECK(content(folder.path / "high/h").starts_with(std::string("begin\0", 6)));
+}
