@@ -10,23 +10,13 @@ import time
 sys.path.insert(0, os.path.join(os.environ["CTRD_SOURCE"], "tests/integration"))
 sys.dont_write_bytecode = True
 from rawbus import Body, Bus, ERROR  # noqa: E402
-from standby import declare, forget_all, report, run, unit, wait_for  # noqa: E402
+from standby import declare, descriptors_of, forget_all, report, run, unit, wait_for  # noqa: E402
 
 LARGE = 1 << 20  # more than a socket holds, so the bus can't get rid of it
 
 
 def pid_of(service):
     return int(run("systemctl", "show", "--value", "-p", "MainPID", service))
-
-
-def descriptors_of(pid):
-    found = []
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
-        except OSError:
-            pass
-    return found
 
 
 def send(bus, member, signature, *values, fds=()):

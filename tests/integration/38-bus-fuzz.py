@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.environ["CTRD_SOURCE"], "tests/integration"))
 sys.dont_write_bytecode = True
 from rawbus import Body, Bus, CALL, ERROR, NO_REPLY, types_of  # noqa: E402
-from standby import declare, forget_all, report, run, unit, wait_for  # noqa: E402
+from standby import declare, descriptors_of, forget_all, report, run, unit, wait_for  # noqa: E402
 
 SECONDS = float(os.environ.get("CTRD_FUZZ_SECONDS", "60"))
 SEED = int(os.environ.get("CTRD_TEST_SEED") or time.time())
@@ -183,16 +183,6 @@ class Probe(threading.Thread):
 
 def ctrd():
     return int(run("systemctl", "show", "--value", "-p", "MainPID", "ctrd.service"))
-
-
-def descriptors_of(pid):
-    found = []
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
-        except OSError:
-            pass
-    return found
 
 
 def helpers():

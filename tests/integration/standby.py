@@ -26,6 +26,17 @@ def run(*command):
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
+def descriptors_of(pid):
+    """What they lead to."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:
+            pass
+    return found
+
+
 def wait_for(seconds, condition):
     until = time.monotonic() + seconds
     while not condition():
